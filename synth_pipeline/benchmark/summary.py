@@ -1,0 +1,110 @@
+"""Two short readings of a scorecard: lines for people, and flat numbers for an experiment tracker. Both are internal like it."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from synth_pipeline.benchmark.interval import Interval
+from synth_pipeline.benchmark.scorecard import Fidelity, MarginalScores, Scorecard, TwoSample, Utility
+
+Line: TypeAlias = tuple[str, str, str]
+
+_LEARNER_NAMES = {"gradient_boosting": "boosting", "linear": "linear"}
+_METRIC_NAMES = {"auc": "AUC", "ap_rarest": "AP of rarest class", "macro_f1": "macro-F1", "accuracy": "accuracy", "r2": "R²", "rmse": "RMSE"}
+
+
+def summary_lines(scorecard: Scorecard) -> list[Line]:
+    """Name, score with interval, and how to read it, for a table on a terminal or page.
+
+    Example:
+        >>> summary_lines(card)[0]  # doctest: +SKIP
+        ('1-way TVD', '0.0052 [0.0041, 0.0063]', 'floor 0.0085; matched/floor 1.02 [0.90, 1.15], 1 is as fresh real rows')
+    """
+    return [*_fidelity_lines(scorecard.fidelity), *_two_sample_lines(scorecard.c2st), *_utility_lines(scorecard.tstr)]
+
+
+def flat_metrics(scorecard: Scorecard) -> dict[str, float]:
+    """Every headline score as `name`, `name_low` and `name_high`; names hold only letters, digits and underscores."""
+    flat: dict[str, float] = {}
+    for name, interval in _named_intervals(scorecard):
+        flat[name] = interval.value
+        flat[f"{name}_low"] = interval.low
+        flat[f"{name}_high"] = interval.high
+    flat |= {f"rows_{which}": float(rows) for which, rows in scorecard.rows.items()}
+    if scorecard.tstr:
+        flat["synth_rows_without_valid_target"] = float(scorecard.tstr.synth_rows_without_valid_target)
+    return flat
+
+
+def _fidelity_lines(fidelity: Fidelity) -> Iterator[Line]:
+    for name, marginals in (("1-way TVD", fidelity.tvd_1way), ("2-way TVD", fidelity.tvd_2way), ("3-way TVD", fidelity.tvd_3way)):
+        if marginals:
+            yield name, marginals.synthetic.text(), _ratio_reading(marginals)
+    for name, compared in (("NIST k2 score", fidelity.nist_k2), ("NIST k3 score", fidelity.nist_k3)):
+        if compared:
+            yield name, compared.synthetic.text(1), f"floor {compared.floor.value:.1f}; 1000 is best"
+    for name, complement in (("KS complement", fidelity.ks_complement), ("TV complement", fidelity.tv_complement)):
+        if complement:
+            yield name, complement.synthetic.text(), f"floor {complement.floor.value:.4f}; 1 is best"
+    if fidelity.association:
+        floor = fidelity.association.floor.value
+        yield "association difference", fidelity.association.synthetic.text(), f"floor {floor:.4f}; 0 is best"
+
+
+def _ratio_reading(marginals: MarginalScores) -> str:
+    floor = f"floor {marginals.floor.value:.4f}"
+    if marginals.ratio_to_floor is None:
+        return floor
+    return f"{floor}; matched/floor {marginals.ratio_to_floor.text(2)}, 1 is as fresh real rows"
+
+
+def _two_sample_lines(c2st: TwoSample) -> Iterator[Line]:
+    name = "C2ST AUC"
+    if c2st.synthetic is None:
+        yield name, "not measured", c2st.reason or ""
+        return
+    floor = f"floor {c2st.floor.value:.3f}; " if c2st.floor else ""
+    yield name, c2st.synthetic.text(3), f"{floor}0.5 is best, 1 is always told apart"
+
+
+def _utility_lines(utility: Utility | None) -> Iterator[Line]:
+    if utility is None:
+        return
+    if utility.task is None:
+        yield "TSTR", "not measured", utility.reason or ""
+        return
+    for learner, scores in utility.learners.items():
+        for metric, real in scores.trtr.items():
+            name = f"TSTR {_LEARNER_NAMES.get(learner, learner)} {_METRIC_NAMES.get(metric, metric)}"
+            if metric not in scores.tstr:
+                yield name, "not measured", utility.reason or "undefined on these rows"
+                continue
+            ratio = f"; ratio {scores.ratio[metric].text(3)}" if metric in scores.ratio else ""
+            baseline = f"; baseline {utility.baseline[metric].value:.3f}" if metric in utility.baseline else ""
+            yield name, scores.tstr[metric].text(), f"real rows {real.value:.4f}{ratio}{baseline}"
+
+
+def _named_intervals(scorecard: Scorecard) -> Iterator[tuple[str, Interval]]:
+    fidelity = scorecard.fidelity
+    for order, marginals in (("1way", fidelity.tvd_1way), ("2way", fidelity.tvd_2way), ("3way", fidelity.tvd_3way)):
+        if marginals:
+            yield f"tvd_{order}", marginals.synthetic
+            yield f"tvd_{order}_floor", marginals.floor
+            if marginals.ratio_to_floor:
+                yield f"tvd_{order}_ratio_to_floor", marginals.ratio_to_floor
+    pairs = {
+        "nist_k2": fidelity.nist_k2,
+        "nist_k3": fidelity.nist_k3,
+        "ks_complement": fidelity.ks_complement,
+        "tv_complement": fidelity.tv_complement,
+        "association_difference": fidelity.association,
+        "c2st_auc": scorecard.c2st,
+    }
+    for name, compared in pairs.items():
+        if compared and compared.synthetic:
+            yield name, compared.synthetic
+        if compared and compared.floor:
+            yield f"{name}_floor", compared.floor
+    for learner, scores in (scorecard.tstr.learners if scorecard.tstr else {}).items():
+        for source, part in (("tstr", scores.tstr), ("trtr", scores.trtr), ("ratio", scores.ratio)):
+            for metric, interval in part.items():
+                yield f"{source}_{learner}_{metric}", interval

@@ -1,0 +1,120 @@
+"""The prediction target of each table: class numbers or values, and the rows that can be learned from or tested on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_pipeline.benchmark.interval import Floats
+from synth_pipeline.benchmark.scored_table import Ints, ScoredTable, ScoredTables
+from synth_pipeline.errors import SpecError
+from synth_pipeline.spec import Benchmark, Spec
+
+LEAST_ROWS = 30
+MOST_CLASSES = 50
+MOST_TRAINED_ROWS, MOST_TRAINED_ROWS_QUICK = 60_000, 10_000
+
+_SUBSAMPLE_STREAM = 5
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Labelled:
+    """Rows of a table with a valid target.
+
+    Attributes:
+        rows: the rows, subsampled where there are too many to train on.
+        target: class numbers, or values.
+        invalid: rows of the table without a valid target.
+    """
+
+    rows: ScoredTable
+    target: Floats | Ints
+    invalid: int
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelledTables:
+    """The three tables with their targets; `classes` is 0 for regression."""
+
+    classes: int
+    train: Labelled
+    holdout: Labelled
+    synthetic: Labelled
+
+    @property
+    def rarest(self) -> int:
+        """The class that is rarest among the training rows, among those that occur."""
+        counts = np.bincount(self.train.target.astype(np.int64), minlength=self.classes)
+        return int(np.flatnonzero(counts == counts[counts > 0].min())[0])
+
+    def reason_against(self) -> str | None:
+        """Why nothing can be learned or tested, or None."""
+        for what, labelled in (("train", self.train), ("holdout", self.holdout)):
+            if labelled.rows.rows < LEAST_ROWS:
+                return f"fewer than {LEAST_ROWS} rows of {what} have a valid target"
+        if self.classes > MOST_CLASSES:
+            return f"the target has more than {MOST_CLASSES} classes; declare task: regression for a number, or another target"
+        if len(np.unique(self.train.target)) < 2:
+            return "the target is constant in train"
+        return None
+
+
+def check_task(spec: Spec) -> None:
+    """Refuse a regression of categories before any row is read.
+
+    Raises:
+        SpecError: if the task of the benchmark does not fit the kind of its target.
+    """
+    if spec.benchmark is None or spec.benchmark.task == "classification":
+        return
+    kind = spec.modelled[spec.benchmark.target].kind
+    if kind not in ("integer", "float", "datetime"):
+        raise SpecError(
+            f"benchmark: task regression needs a number, but target {spec.benchmark.target!r} is {kind};"
+            " use task: classification, or declare the column as integer or float"
+        )
+
+
+def label_tables(tables: ScoredTables, benchmark: Benchmark, *, seed: int, quick: bool) -> LabelledTables:
+    """The rows of each table that have a valid target, subsampled for training."""
+    most = MOST_TRAINED_ROWS_QUICK if quick else MOST_TRAINED_ROWS
+    rng = np.random.default_rng([seed, _SUBSAMPLE_STREAM])
+    raw = {
+        "train": _raw_target(tables.train, benchmark.target),
+        "synthetic": _raw_target(tables.synthetic, benchmark.target),
+        "holdout": _raw_target(tables.holdout, benchmark.target),
+    }
+    classes = np.zeros(0)
+    if benchmark.task == "classification":
+        classes = np.unique(raw["train"][~np.isnan(raw["train"])])
+        raw = {which: _class_numbers(values, classes) for which, values in raw.items()}
+    sources = {"train": tables.train, "synthetic": tables.synthetic, "holdout": tables.holdout}
+    labelled = {
+        which: _label(sources[which], target, rng, most if which != "holdout" else len(target))
+        for which, target in raw.items()
+    }
+    if benchmark.task == "classification":
+        labelled = {which: Labelled(part.rows, part.target.astype(np.int64), part.invalid) for which, part in labelled.items()}
+    return LabelledTables(len(classes), **labelled)
+
+
+def _raw_target(table: ScoredTable, name: str) -> Floats:
+    """Values of a number, codes of a category; NaN is null."""
+    if name in table.numbers:
+        return table.numbers[name]
+    codes = table.categories[name]
+    return np.where(codes < 0, np.nan, codes)
+
+
+def _class_numbers(values: Floats, classes: Floats) -> Floats:
+    """Position of each value among train's classes; NaN where it is none of them."""
+    if not len(classes):
+        return np.full(len(values), np.nan)
+    found = np.minimum(np.searchsorted(classes, values), len(classes) - 1)
+    return np.where(classes[found] == values, found, np.nan)
+
+
+def _label(table: ScoredTable, target: Floats, rng: np.random.Generator, most: int) -> Labelled:
+    valid: npt.NDArray[np.intp] = np.flatnonzero(~np.isnan(target))
+    kept = np.sort(rng.permutation(valid)[:most]) if len(valid) > most else valid
+    return Labelled(table.take(kept), target[kept], len(target) - len(valid))

@@ -1,0 +1,62 @@
+"""The error family: every refusal is one clear line that says what, where, what is allowed and what to do.
+
+Belongs here: exception types and their exit codes. Does not: the checks that raise them.
+
+Messages never carry a value that was read from private rows; culprits are names (columns, files, keys of a spec) and counts of
+faults, never the faulty values.
+"""
+
+EXIT_DONE = 0
+EXIT_BAD_INPUT = 2
+EXIT_BUDGET_REFUSED = 3
+EXIT_CHECK_FAILED = 4
+
+
+class SynthPipelineError(Exception):
+    """Any refusal of synth_pipeline.
+
+    Attributes:
+        exit_code: what the command line exits with when this error ends a command.
+    """
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class SpecError(SynthPipelineError, ValueError):
+    """The specification of a dataset is wrong, or asks for something that is not built yet."""
+
+
+class TableError(SynthPipelineError, ValueError):
+    """A table or file does not hold what its specification declares."""
+
+
+class PredicateError(SynthPipelineError, ValueError):
+    """A SQL condition does not parse, names an unknown column, or compares what cannot be compared."""
+
+
+class ConstraintError(SynthPipelineError, ValueError):
+    """The rules of a dataset contradict one another, or cannot be met by the generator within the stated bound."""
+
+
+class PrivacyError(SynthPipelineError, ValueError):
+    """A request that would break, or cannot be covered by, the differential-privacy guarantee."""
+
+
+class ModelError(SynthPipelineError, ValueError):
+    """A saved generator cannot be read, or does not fit the request."""
+
+
+class LedgerError(SynthPipelineError, RuntimeError):
+    """The budget ledger cannot be read, is in use, or its chain of entries is broken."""
+
+
+class BudgetRefused(SynthPipelineError, RuntimeError):
+    """A charge would pass a cap; nothing was read and nothing was written."""
+
+    exit_code = EXIT_BUDGET_REFUSED
+
+
+class CheckFailed(SynthPipelineError, RuntimeError):
+    """A blocking check failed; the release was stopped."""
+
+    exit_code = EXIT_CHECK_FAILED

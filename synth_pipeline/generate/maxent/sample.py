@@ -1,0 +1,140 @@
+"""SAMPLE: rows are chains. Unconditional rows are herded to the model's marginals; conditional ones are found by tempered particles.
+
+A condition is a boolean array over regions of the columns it names (see `encode.condition`). The chains are extended by the region that
+each named column lies in, and the condition enters as a factor exp(−β·distance), with distance the number of columns whose region would
+have to change. β rises from 0 to infinity; at each step the particles are resampled by the change of that factor and moved by Gibbs
+sweeps that leave the tempered law unchanged. At the end every row satisfies the condition and follows the model's conditional law.
+
+Source:
+    Del Moral, Doucet & Jasra 2006 (sequential Monte Carlo samplers); Welling 2009 (herding), here in mini-batches.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth_pipeline.errors import ConstraintError
+from synth_pipeline.generate.maxent.evidence import Evidence
+from synth_pipeline.generate.maxent.field import Field, draw
+
+_BURN_IN_SWEEPS = 10
+_HERDING_SWEEPS = 2
+_BATCHES = 20
+_HERDING_FORCE = 4.0
+_TEMPERATURES = (0.0, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, math.inf)
+_FEWEST_PARTICLES = 4096
+
+
+@dataclass
+class Sampler:
+    """Draws rows from a fitted field.
+
+    Attributes:
+        field: the fitted factors, with the chains of the fit.
+        joint: the model's pair marginals (S, S), the goal of herding.
+        rng: randomness of column orders and batches.
+        generator: randomness of draws.
+    """
+
+    field: Field
+    joint: Tensor
+    rng: np.random.Generator
+    generator: torch.Generator
+
+    def rows(self, count: int) -> Tensor:
+        """States (count, d) of unconditional rows."""
+        field = self._spread(count)
+        for _ in range(_BURN_IN_SWEEPS):
+            self._sweep(field)
+        self._herd(field)
+        return field.states
+
+    def rows_where(self, count: int, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """States (count, d) and regions (count, axes) of rows that satisfy a condition.
+
+        Raises:
+            ConstraintError: if no particle reached it.
+        """
+        field = self._spread(max(count, _FEWEST_PARTICLES))
+        for _ in range(_BURN_IN_SWEEPS):
+            self._sweep(field)
+        regions = evidence.start(field, self.generator)
+        for before, after in zip(_TEMPERATURES[:-1], _TEMPERATURES[1:], strict=True):
+            regions = self._reweigh(field, regions, evidence, before, after)
+            for _ in range(2 if math.isfinite(after) else _BURN_IN_SWEEPS):
+                regions = self._sweep_where(field, regions, evidence, after)
+        chosen = torch.as_tensor(self.rng.permutation(field.chains)[:count], device=field.bias.device)
+        return field.states[chosen], regions[chosen]
+
+    def _spread(self, count: int) -> Field:
+        """A copy of the field with `count` chains, each of the fit's taken about equally often, in random order."""
+        copies = np.resize(self.rng.permutation(self.field.chains), count)
+        states = self.field.states[torch.as_tensor(self.rng.permutation(copies), device=self.field.bias.device)]
+        return Field(self.field.domain, self.field.weights, self.field.bias, states.clone())
+
+    def _sweep(self, field: Field) -> None:
+        for column in self.rng.permutation(len(field.domain)):
+            _, codes = draw(field.logits(column), self.generator)
+            field.states[:, column] = codes + field.offsets[column]
+
+    def _herd(self, field: Field) -> None:
+        """Sweeps whose logits are pushed, batch by batch, towards the marginals that the rows still miss."""
+        hot = field.one_hot()
+        empirical = hot.T @ hot / field.chains
+        for _ in range(_HERDING_SWEEPS):
+            for column in self.rng.permutation(len(field.domain)):
+                order = torch.as_tensor(self.rng.permutation(field.chains), device=field.bias.device)
+                for batch in order.chunk(_BATCHES):
+                    self._herd_batch(field, hot, empirical, int(column), batch)
+
+    def _herd_batch(self, field: Field, hot: Tensor, empirical: Tensor, column: int, batch: Tensor) -> None:
+        part = field.slices[column]
+        gap = self.joint[:, part] - empirical[:, part]
+        force = (_HERDING_FORCE * gap / (torch.maximum(self.joint[:, part], empirical[:, part]) + 2 / field.chains)).clamp_(-1, 1)
+        own = torch.diag(force[part]).clone()
+        force[part] = 0.0
+        rows = hot[batch]
+        logits = field.logits(column, field.states[batch]) + rows @ (force / math.sqrt(len(field.domain))) + own
+        _, codes = draw(logits, self.generator)
+        fresh = torch.zeros(len(batch), part.stop - part.start, device=hot.device)
+        fresh.scatter_(1, codes[:, None], 1.0)
+        change = rows.T @ (fresh - rows[:, part]) / field.chains
+        empirical[:, part] += change
+        empirical[part, :] = empirical[:, part].T
+        other = field.slices[0 if column else len(field.domain) - 1]
+        empirical[part, part] = torch.diag(empirical[other, part].sum(0))
+        hot[batch, part] = fresh
+        field.states[batch, column] = codes + field.offsets[column]
+
+    def _reweigh(self, field: Field, regions: Tensor, evidence: Evidence, before: float, after: float) -> Tensor:
+        """Resample states and regions together by the change of the condition's factor."""
+        distance = evidence.distances(regions)
+        if math.isinf(after):
+            weights = torch.where(distance > 0, -math.inf, before * distance)
+            if not bool((distance == 0).any()):
+                raise ConstraintError(
+                    "condition: no sampled row reached it, so it is too rare under the released model; widen it or ask for fewer columns"
+                )
+        else:
+            weights = -(after - before) * distance
+        joined = Field(field.domain, field.weights, field.bias, torch.cat([field.states, regions], 1))
+        joined.resample(weights, self.generator)
+        field.states = joined.states[:, : len(field.domain)]
+        return joined.states[:, len(field.domain) :]
+
+    def _sweep_where(self, field: Field, regions: Tensor, evidence: Evidence, strength: float) -> Tensor:
+        for column in self.rng.permutation(len(field.domain)):
+            logits = field.logits(column)
+            if column not in evidence.columns:
+                _, codes = draw(logits, self.generator)
+            else:
+                parts = evidence.columns[column]
+                penalty = evidence.penalties(regions, parts, strength)
+                _, chosen = draw(logits[:, parts.parent] + parts.log_share + penalty, self.generator)
+                codes = parts.parent[chosen]
+                regions[:, parts.axes] = parts.regions[chosen]
+            field.states[:, column] = codes + field.offsets[column]
+        return regions

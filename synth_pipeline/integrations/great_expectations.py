@@ -1,0 +1,199 @@
+"""The Great Expectations bridge: runs a suite on a synthetic table and keeps static Data Docs of it.
+
+Only synthetic tables may be passed in: results and pages show sampled unexpected values. A frame marked private
+(`frame.attrs["zone"] == "private"`) is refused. Nothing is sent anywhere: analytics are off, and the pages hold no link to outside
+resources (see `data_docs`).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from synth_pipeline.errors import PrivacyError
+from synth_pipeline.integrations.data_docs import keep_pages
+from synth_pipeline.table.column import category_key
+from synth_pipeline.validate import expectation as types
+from synth_pipeline.validate.expectation import Expectation, Outcome
+from synth_pipeline.validate.reading import is_temporal
+
+if TYPE_CHECKING:
+    import great_expectations as gx
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+    from great_expectations.data_context import AbstractDataContext
+
+ZONE = "zone"
+"""Key of `DataFrame.attrs` under which a frame may carry the zone that it belongs to."""
+
+_SITE = "data_docs"
+_OBSERVED = {types.ROW_COUNT: "rows", types.NON_NULL_SHARE: "non_null_share", types.MEAN: "mean"}
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What a run of a suite found.
+
+    Attributes:
+        outcomes: one outcome an expectation, in the suite's order.
+        docs_index: start page of the static Data Docs.
+        success: whether no blocking expectation failed.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    docs_index: Path
+    success: bool
+
+
+def run_suite(
+    frame: pd.DataFrame, expectations: tuple[Expectation, ...], *, docs_dir: Path, suite_name: str, run_name: str
+) -> SuiteResult:
+    """Run a suite on a synthetic table through Great Expectations, and keep its Data Docs.
+
+    Args:
+        frame: a synthetic table.
+        expectations: the suite.
+        docs_dir: folder of the Data Docs; replaced as a whole when the pages are complete.
+        suite_name: name of the suite in the pages.
+        run_name: name of this run in the pages, such as the snapshot's.
+
+    Raises:
+        PrivacyError: if the frame is marked private.
+    """
+    if frame.attrs.get(ZONE) == "private":
+        raise PrivacyError(
+            f"suite {suite_name!r}: the table is marked private; its results keep sampled values, so it sees synthetic tables only"
+        )
+    with TemporaryDirectory(prefix="data_docs_") as scratch, _context(Path(scratch)) as context:
+        result = _run(context, frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))
+        index = keep_pages(Path(scratch), docs_dir, title=suite_name, run=run_name)
+    outcomes = _outcomes(expectations, result)
+    return SuiteResult(outcomes, index, not any(outcome.is_blocking_failure for outcome in outcomes))
+
+
+@contextmanager
+def _context(site: Path) -> Iterator["AbstractDataContext"]:
+    """An ephemeral context that writes its Data Docs to a folder, shows no progress bars and sends no events."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    for name in list(context.variables.data_docs_sites or {}):
+        context.delete_data_docs_site(name)
+    context.add_data_docs_site(
+        site_name=_SITE,
+        site_config={
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    yield context
+
+
+def _run(
+    context: "AbstractDataContext",
+    frame: pd.DataFrame,
+    expectations: tuple[Expectation, ...],
+    *,
+    suite_name: str,
+    run_name: str,
+) -> "ExpectationSuiteValidationResult":
+    import great_expectations as gx
+    from great_expectations.checkpoint import UpdateDataDocsAction
+
+    batch = (
+        context.data_sources.add_pandas("synthetic")
+        .add_dataframe_asset("table")
+        .add_batch_definition_whole_dataframe("whole")
+    )
+    suite = context.suites.add(
+        gx.ExpectationSuite(name=suite_name, expectations=[_translated(item, frame) for item in expectations])
+    )
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=suite_name, data=batch, suite=suite))
+    checkpoint = gx.Checkpoint(
+        name=suite_name,
+        validation_definitions=[definition],
+        actions=[UpdateDataDocsAction(name="pages", site_names=[_SITE])],
+        result_format="SUMMARY",
+    )
+    result = context.checkpoints.add(checkpoint).run(
+        batch_parameters={"dataframe": frame},
+        run_id=gx.RunIdentifier(run_name=run_name, run_time=datetime.now(UTC)),
+    )
+    return next(iter(result.run_results.values()))
+
+
+def _translated(expectation: Expectation, frame: pd.DataFrame) -> "gx.expectations.Expectation":
+    """The Great Expectations expectation, with our words, name and severity."""
+    import great_expectations.expectations as core
+
+    from synth_pipeline.integrations.great_expectations_checks import CLASSES
+
+    words: dict[str, Any] = {
+        "description": expectation.description,
+        "notes": f"Check `{expectation.name}`, about {expectation.kind}: "
+        + ("stops the release if it fails." if expectation.is_blocking else "a failure is shown, and stops nothing."),
+        "meta": {"check": expectation.name, "kind": expectation.kind},
+        "severity": "critical" if expectation.is_blocking else "warning",
+    }
+    if expectation.gx_type in CLASSES:
+        return CLASSES[expectation.gx_type](
+            observes=expectation.gx_type, arguments=dict(expectation.arguments), column=expectation.column, **words
+        )
+    name = "".join(part.title() for part in expectation.gx_type.split("_"))
+    return getattr(core, name)(**_stored_arguments(expectation, frame), **words)
+
+
+def _stored_arguments(expectation: Expectation, frame: pd.DataFrame) -> dict[str, Any]:
+    """The arguments in the Python types that the table's column holds: dates, or categories as numbers or text."""
+    arguments: dict[str, Any] = dict(expectation.arguments)
+    if expectation.column not in frame.columns:
+        return arguments
+    values = frame[expectation.column]
+    if expectation.gx_type == types.BETWEEN and is_temporal(values):
+        holds_dates = (
+            not pd.api.types.is_datetime64_any_dtype(values) and type(values.dropna().iloc[:1].item()) is not datetime
+        )
+        for key in ("min_value", "max_value"):
+            moment = datetime.fromisoformat(arguments[key])
+            arguments[key] = moment.date() if holds_dates else moment
+    if expectation.gx_type == types.IN_SET:
+        stored = {category_key(value): value for value in pd.Index(values.dropna().unique()).tolist()}
+        arguments["value_set"] = [stored.get(category_key(value), value) for value in arguments["value_set"]]
+    return arguments
+
+
+def _outcomes(expectations: tuple[Expectation, ...], result: "ExpectationSuiteValidationResult") -> tuple[Outcome, ...]:
+    found = {item.expectation_config.meta["check"]: item for item in result.results}
+    return tuple(_outcome(expectation, found[expectation.name]) for expectation in expectations)
+
+
+def _outcome(expectation: Expectation, found: "ExpectationValidationResult") -> Outcome:
+    """Our outcome of a Great Expectations result; one that could not be evaluated has failed."""
+    result: Mapping[str, Any] = found.result or {}
+    observed: dict[str, float | int]
+    if not result:
+        observed = {"errors": 1}
+    elif "details" in result and expectation.gx_type != types.COLUMNS:
+        observed = dict(result["details"])
+    elif expectation.gx_type == types.COLUMNS:
+        observed = {"columns": len(result["observed_value"])}
+    elif expectation.gx_type in _OBSERVED:
+        observed = {_OBSERVED[expectation.gx_type]: result["observed_value"]}
+    else:
+        observed = {"violations": result["unexpected_count"]}
+    return Outcome(expectation, bool(found.success), observed)
+
+
+def _plain(name: str) -> str:
+    """A name that is safe as a folder's."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "run"

@@ -1,0 +1,35 @@
+"""The budget of one walk: (ε, δ) as a pool of Gaussian-DP cost μ² that answers are paid from."""
+
+from dataclasses import dataclass
+
+from synth_pipeline.privacy.accounting import gaussian_mu
+
+DISCOVERY_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one walk may spend.
+
+    Attributes:
+        epsilon: ε of the whole walk.
+        delta: δ of the whole walk.
+        discovery_delta: part of δ that category discovery may use.
+
+    Source:
+        Dong, Roth & Su 2022 (Gaussian differential privacy), Corollary 2.13: μ-GDP is (ε, δ)-DP for exactly one μ at given ε, δ.
+    """
+
+    epsilon: float
+    delta: float
+    discovery_delta: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        """The pool of Gaussian cost μ² that (ε, δ − discovery_delta) amounts to."""
+        return gaussian_mu(self.epsilon, self.delta - self.discovery_delta) ** 2
+
+    @classmethod
+    def for_walk(cls, *, epsilon: float, delta: float, discovered_columns: int) -> "Budget":
+        """The budget of a walk; a tenth of δ is set aside when categories are to be discovered."""
+        return cls(epsilon, delta, discovery_delta=DISCOVERY_SHARE * delta if discovered_columns else 0.0)

@@ -1,0 +1,213 @@
+"""The released profile: what is known about each column after the profile stage, as plain values (released zone).
+
+Everything here is public by declaration or was measured under DP and charged; it can be stored, shown and logged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_pipeline.table.column import Category
+from synth_pipeline.table.grid import Cells, Grid
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NumericProfile:
+    """Released facts about a numeric column.
+
+    Attributes:
+        name: column name.
+        native: grid of the declaration.
+        grid: working grid; coarser than `native` where a granularity was released.
+        edges: increasing cells of `grid` that bound the bins; first 0, last `grid.cells`.
+        counts: noisy rows of each bin, and of null as the last code where nullable; may be negative.
+        sigma: standard deviation of the noise of each count.
+        nullable: whether null is a code (always the last).
+        leaves: half-open cell ranges that refine the bins, rows (start, stop); empty: uniform inside each bin.
+        masses: released rows of each leaf.
+        roundness: released rows by roundness class (see `table.partition.Roundness`), or None where the grid needs none.
+        radices: the radices of those classes.
+    """
+
+    name: str
+    native: Grid
+    grid: Grid
+    edges: Cells
+    counts: Floats
+    sigma: Floats
+    nullable: bool
+    leaves: Cells
+    masses: Floats
+    roundness: Floats | None = None
+    radices: tuple[int, ...] = ()
+
+    @property
+    def codes(self) -> int:
+        """Number of codes: bins and, where nullable, null."""
+        return len(self.edges) - 1 + int(self.nullable)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether neighbouring codes are neighbouring values."""
+        return True
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads back."""
+        return {
+            "type": "numeric",
+            "name": self.name,
+            "native": vars(self.native),
+            "grid": vars(self.grid),
+            "edges": self.edges.tolist(),
+            "counts": self.counts.tolist(),
+            "sigma": self.sigma.tolist(),
+            "nullable": self.nullable,
+            "leaves": self.leaves.tolist(),
+            "masses": self.masses.tolist(),
+            "roundness": None if self.roundness is None else self.roundness.tolist(),
+            "radices": list(self.radices),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "NumericProfile":
+        """The profile that `to_json` wrote."""
+        return cls(
+            name=content["name"],
+            native=Grid(**content["native"]),
+            grid=Grid(**content["grid"]),
+            edges=np.array(content["edges"], dtype=np.int64),
+            counts=np.array(content["counts"], dtype=np.float64),
+            sigma=np.array(content["sigma"], dtype=np.float64),
+            nullable=content["nullable"],
+            leaves=np.array(content["leaves"], dtype=np.int64).reshape(-1, 2),
+            masses=np.array(content["masses"], dtype=np.float64),
+            roundness=None if content["roundness"] is None else np.array(content["roundness"], dtype=np.float64),
+            radices=tuple(content["radices"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryProfile:
+    """Released facts about a category column.
+
+    Attributes:
+        name: column name.
+        categories: the values of the codes, in code order; public or discovered under DP.
+        is_ordered: whether the order of the codes means something.
+        nullable: whether null is a code (always the last).
+        has_rest: whether the code after the categories stands for rows whose category was not discovered.
+        counts: noisy rows of each code; may be negative.
+        sigma: standard deviation of the noise of each count.
+        is_boolean: whether the categories are false and true.
+    """
+
+    name: str
+    categories: tuple[Category | bool, ...]
+    is_ordered: bool
+    nullable: bool
+    has_rest: bool
+    counts: Floats
+    sigma: Floats
+    is_boolean: bool = False
+
+    @property
+    def codes(self) -> int:
+        """Number of codes: categories, the undiscovered rest, and null, as far as they apply."""
+        return len(self.categories) + int(self.has_rest) + int(self.nullable)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads back."""
+        return {
+            "type": "category",
+            **{key: value for key, value in vars(self).items() if key not in ("counts", "sigma", "categories")},
+            "categories": list(self.categories),
+            "counts": self.counts.tolist(),
+            "sigma": self.sigma.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "CategoryProfile":
+        """The profile that `to_json` wrote."""
+        plain = {key: value for key, value in content.items() if key != "type"}
+        arrays = {key: np.array(plain.pop(key), dtype=np.float64) for key in ("counts", "sigma")}
+        return cls(**{**plain, "categories": tuple(plain["categories"])}, **arrays)
+
+
+ColumnProfile: TypeAlias = NumericProfile | CategoryProfile
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The released profile of a snapshot.
+
+    Attributes:
+        rows: noisy number of rows (inverse-variance mean of every released total); never the exact count.
+        rows_sigma: standard deviation of that number.
+        columns: profile of each modelled column, in table order.
+        cost: privacy cost of everything above, as squared Gaussian-DP parameter μ².
+        discovery_delta: δ charged by category discovery.
+    """
+
+    rows: float
+    rows_sigma: float
+    columns: tuple[ColumnProfile, ...]
+    cost: float
+    discovery_delta: float = 0.0
+
+    @property
+    def row_count(self) -> int:
+        """Noisy number of rows as a whole number of at least 1."""
+        return max(round(self.rows), 1)
+
+    def column(self, name: str) -> ColumnProfile:
+        """The profile of one column."""
+        return next(column for column in self.columns if column.name == name)
+
+    def shares(self, index: int) -> Floats:
+        """Released distribution of a column over its codes: noisy counts projected on the simplex (weights: noise variance).
+
+        Every code keeps at least 2 % of its noise scale, so that no code is impossible only because of noise.
+        """
+        column = self.columns[index]
+        weights = (column.sigma / column.sigma.min()) ** 2
+        projected = project_simplex(column.counts, max(self.rows, 1.0), weights)
+        floored = np.maximum(projected, 0.02 * column.sigma)
+        return floored / floored.sum()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads back."""
+        return {
+            "rows": self.rows,
+            "rows_sigma": self.rows_sigma,
+            "cost": self.cost,
+            "discovery_delta": self.discovery_delta,
+            "columns": [column.to_json() for column in self.columns],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Profile":
+        """The profile that `to_json` wrote."""
+        kinds = {"numeric": NumericProfile, "category": CategoryProfile}
+        columns = tuple(kinds[item["type"]].from_json(item) for item in content["columns"])
+        return cls(content["rows"], content["rows_sigma"], columns, content["cost"], content["discovery_delta"])
+
+
+def project_simplex(counts: Floats, total: float, weights: Floats) -> Floats:
+    """The closest non-negative vector with the given sum: max(counts − m·weights, 0) for the m that makes it so.
+
+    Weighted least squares with variances `weights`; exact, by sorting the break points.
+
+    Example:
+        >>> project_simplex(np.array([3.0, -1.0, 2.0]), 4.0, np.ones(3)).tolist()
+        [2.5, 0.0, 1.5]
+    """
+    order = np.argsort(-counts / weights)
+    sums, scales = np.cumsum(counts[order]), np.cumsum(weights[order])
+    levels = (sums - total) / scales
+    active = int(np.flatnonzero(counts[order] / weights[order] > levels)[-1])
+    return np.maximum(counts - levels[active] * weights, 0.0)
