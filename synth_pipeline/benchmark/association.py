@@ -50,7 +50,9 @@ class WeightedTable:
     weights: Weights
 
 
-def compare_associations(tables: ScoredTables, binning: Binning, *, seed: int, resamples: int) -> AssociationScores | None:
+def compare_associations(
+    tables: ScoredTables, binning: Binning, *, seed: int, resamples: int
+) -> AssociationScores | None:
     """Differences of the associations of the synthetic table, and of the holdout, from train's; None with one column."""
     pairs = list(itertools.combinations(tables.names, 2))
     if not pairs:

@@ -106,7 +106,9 @@ def one_hot(table: ScoredTable, coding: FeatureCoding, scaling: Scaling) -> Any:
     parts: list[Any] = []
     for name in coding.names:
         if name in coding.ranks:
-            parts.append(_one_hot_column(coding.ranks[name][table.categories[name]], min(coding.kept[name], MOST_ONE_HOT)))
+            parts.append(
+                _one_hot_column(coding.ranks[name][table.categories[name]], min(coding.kept[name], MOST_ONE_HOT))
+            )
             continue
         values = table.numbers[name]
         is_null = np.isnan(values)

@@ -1,9 +1,10 @@
 """The learners of the benchmark: gradient boosting and a linear model, one OpenMP thread, deterministic for one seed."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -38,7 +39,7 @@ def boosting(config: LearnerConfig, categorical: npt.NDArray[np.bool_]) -> Any:
     """An unfitted histogram gradient boosting model."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    model = HistGradientBoostingClassifier if config.classes else HistGradientBoostingRegressor
+    model: Any = HistGradientBoostingClassifier if config.classes else HistGradientBoostingRegressor
     return model(
         max_iter=_TREES_QUICK if config.quick else _TREES,
         random_state=config.seed,
@@ -48,7 +49,12 @@ def boosting(config: LearnerConfig, categorical: npt.NDArray[np.bool_]) -> Any:
 
 
 def predict(
-    learner: Learner, trained_on: tuple[ScoredTable, Floats | Ints], tested_on: ScoredTable, *, coding: FeatureCoding, config: LearnerConfig
+    learner: Learner,
+    trained_on: tuple[ScoredTable, Floats | Ints],
+    tested_on: ScoredTable,
+    *,
+    coding: FeatureCoding,
+    config: LearnerConfig,
 ) -> Floats:
     """Train on some rows and predict others.
 
@@ -78,17 +84,21 @@ def predict(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> Generator[None]:
     """Hold sklearn's OpenMP and BLAS loops to one thread: on a shared machine more threads spin and are many times slower."""
-    import sklearn.ensemble  # the OpenMP library must be loaded before it can be limited  # noqa: F401
+    import_module("sklearn.ensemble")  # its OpenMP library must be loaded before it can be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="sklearn")  # convergence of the linear model, columns that are all null
+        warnings.filterwarnings(
+            "ignore", module="sklearn"
+        )  # convergence of the linear model, columns that are all null
         yield
 
 
-def _fit(learner: Learner, table: ScoredTable, target: Floats | Ints, coding: FeatureCoding, config: LearnerConfig) -> Any:
+def _fit(
+    learner: Learner, table: ScoredTable, target: Floats | Ints, coding: FeatureCoding, config: LearnerConfig
+) -> Any:
     """The fitted model and the function that makes its features."""
     if learner == "gradient_boosting":
         return boosting(config, coding.categorical).fit(coding.ordered(table), target), coding.ordered

@@ -108,7 +108,9 @@ def compare_marginals(
     )
     worst = np.argsort(-distances[:, 0], kind="stable")[:WORST_MARGINALS]
     listed = tuple(
-        MarginalDistance(columns=marginals[index], synthetic=float(distances[index, 0]), floor=float(distances[index, 2]))
+        MarginalDistance(
+            columns=marginals[index], synthetic=float(distances[index, 0]), floor=float(distances[index, 2])
+        )
         for index in worst
     )
     each = [
@@ -151,8 +153,10 @@ def _bootstrap(
     """Replicates of the three means, and of the synthetic distance of each marginal (marginals × resamples)."""
     rng = np.random.default_rng([seed, _BOOTSTRAP_STREAM, len(marginals[0])])
     most = bag_rows(len(marginals), resamples)
-    bags = {which: draw_bag(table.rows, resamples, rng, most_rows=most) for which, table in tables.by_use.items()}
-    bagged = {which: table.take(bags[which].rows) for which, table in tables.by_use.items()}
+    bags: dict[Which, Bag] = {
+        which: draw_bag(table.rows, resamples, rng, most_rows=most) for which, table in tables.by_use.items()
+    }
+    bagged: dict[Which, BinnedTable] = {which: table.take(bags[which].rows) for which, table in tables.by_use.items()}
     totals: dict[Which, Floats] = {which: np.zeros(resamples) for which in COMPARED}
     each = np.empty((len(marginals), resamples))
     for index, marginal in enumerate(marginals):

@@ -69,7 +69,12 @@ class ClassPredictions:
             if label == self.rarest:
                 precision = _average_precision(positive, negative)
         macro_f1, accuracy = self._confusion(weights)
-        return {"auc": _mean_of_defined(areas, weights.shape[1]), "ap_rarest": precision, "macro_f1": macro_f1, "accuracy": accuracy}
+        return {
+            "auc": _mean_of_defined(areas, weights.shape[1]),
+            "ap_rarest": precision,
+            "macro_f1": macro_f1,
+            "accuracy": accuracy,
+        }
 
     def _confusion(self, weights: Floats) -> tuple[Floats, Floats]:
         cells = weighted_counts(self.outcome, self.classes**2, weights).astype(np.float64)

@@ -44,8 +44,12 @@ class MarginalScores(BaseModel):
     marginals: int = Field(description="How many marginals were compared.")
     synthetic: Interval = Field(description="Synthetic table against train, all rows; what papers report.")
     matched: Interval = Field(description="The same with as many synthetic rows as holdout rows.")
-    floor: Interval = Field(description="Holdout against train, the same number of rows: the noise of a fresh real sample.")
-    ratio_to_floor: Interval | None = Field(description="matched / floor: 1 is as good as fresh real rows. None when the floor is 0.")
+    floor: Interval = Field(
+        description="Holdout against train, the same number of rows: the noise of a fresh real sample."
+    )
+    ratio_to_floor: Interval | None = Field(
+        description="matched / floor: 1 is as good as fresh real rows. None when the floor is 0."
+    )
     worst: tuple[MarginalDistance, ...] = Field(description="The marginals furthest from train, worst first.")
 
 
@@ -77,14 +81,20 @@ class Fidelity(BaseModel):
 
     model_config = FROZEN
 
-    matched_rows: int = Field(description="Rows of the row-matched comparisons: the fewer of holdout and synthetic rows.")
+    matched_rows: int = Field(
+        description="Rows of the row-matched comparisons: the fewer of holdout and synthetic rows."
+    )
     tvd_1way: MarginalScores = Field(description="Single columns.")
     tvd_2way: MarginalScores | None = Field(description="All pairs; None with one column.")
     tvd_3way: MarginalScores | None = Field(description="Random triples; None with fewer than three columns.")
-    tvd_by_column: Mapping[str, Interval] = Field(description="1-way TVD of each column, synthetic table against train.")
+    tvd_by_column: Mapping[str, Interval] = Field(
+        description="1-way TVD of each column, synthetic table against train."
+    )
     nist_k2: Compared | None = Field(description="NIST k-marginal score over pairs, 1000 is best.")
     nist_k3: Compared | None = Field(description="NIST k-marginal score over triples, 1000 is best.")
-    ks_complement: Complement | None = Field(description="1 - Kolmogorov-Smirnov distance of numeric and datetime columns.")
+    ks_complement: Complement | None = Field(
+        description="1 - Kolmogorov-Smirnov distance of numeric and datetime columns."
+    )
     tv_complement: Complement | None = Field(description="1 - TVD over all categories of category columns.")
     association: AssociationScores | None = Field(description="Pairwise associations; None with one column.")
 
@@ -119,11 +129,17 @@ class Utility(BaseModel):
     model_config = FROZEN
 
     target: str = Field(description="The column to predict.")
-    task: Literal["binary", "multiclass", "regression"] | None = Field(description="Kind of task; None when nothing could be measured.")
+    task: Literal["binary", "multiclass", "regression"] | None = Field(
+        description="Kind of task; None when nothing could be measured."
+    )
     learners: Mapping[str, LearnerScores] = Field(description="gradient_boosting and linear.")
     baseline: Mapping[str, Interval] = Field(description="Always the majority class, or train's mean.")
-    synth_rows_without_valid_target: int = Field(description="Synthetic rows whose target is null or never occurs in train.")
-    rarest_class_share: Mapping[str, float] | None = Field(description="Share of train's rarest class in train, holdout, synthetic.")
+    synth_rows_without_valid_target: int = Field(
+        description="Synthetic rows whose target is null or never occurs in train."
+    )
+    rarest_class_share: Mapping[str, float] | None = Field(
+        description="Share of train's rarest class in train, holdout, synthetic."
+    )
     reason: str | None = Field(default=None, description="Why scores are missing.")
 
 
@@ -137,7 +153,9 @@ class Scorecard(BaseModel):
     model_config = FROZEN
 
     version: Literal[1] = Field(default=1, description="Format of the scorecard.")
-    zone: Literal["internal"] = Field(default="internal", description="Where the scorecard may go: nowhere outside the private store.")
+    zone: Literal["internal"] = Field(
+        default="internal", description="Where the scorecard may go: nowhere outside the private store."
+    )
     dataset: str = Field(description="Name of the dataset.")
     spec_digest: str = Field(description="Digest of the specification that the tables were scored under.")
     seed: int = Field(description="Seed of the subsamples, folds and resamples.")
@@ -165,7 +183,9 @@ class Scorecard(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "top level"
-            raise TableError(f"scorecard: {place}: {first['msg']}; give the scorecard.json that `evaluate` wrote") from None
+            raise TableError(
+                f"scorecard: {place}: {first['msg']}; give the scorecard.json that `evaluate` wrote"
+            ) from None
 
     def write_scorecard(self, path: str | Path) -> None:
         """Write the scorecard as JSON, whole or not at all, readable by its owner only."""

@@ -5,7 +5,7 @@ Private: the arrays hold real rows. They live only while a scorecard is made.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,7 @@ def read_tables(train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFr
         TableError: naming every column that is missing or holds values of another type, and the table it is in.
     """
     frames = {"train": train, "holdout": holdout, "synthetic": synthetic}
-    kinds = {name: column_kind(column) for name, column in spec.modelled.items()}
+    kinds: dict[str, Kind] = {name: column_kind(column) for name, column in spec.modelled.items()}
     for what, frame in frames.items():
         _check_shape(frame, tuple(kinds), what)
     _check_families(frames, kinds)
@@ -117,9 +117,9 @@ def read_tables(train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFr
     for name, kind in kinds.items():
         if kind in ("numeric", "datetime"):
             for what, frame in frames.items():
-                numbers[what][name] = _as_numbers(frame[name], what)
+                numbers[what][name] = _as_numbers(_column(frame, name), what)
         else:
-            columns, sizes[name] = _as_codes([frame[name] for frame in frames.values()])
+            columns, sizes[name] = _as_codes([_column(frame, name) for frame in frames.values()])
             for what, column in zip(frames, columns, strict=True):
                 codes[what][name] = column
     tables = {what: ScoredTable(len(frame), numbers[what], codes[what]) for what, frame in frames.items()}
@@ -143,7 +143,9 @@ def _check_shape(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> None
         raise TableError(f"{what}: more than one column named {', '.join(twice)}; column names must be unique")
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        raise TableError(f"{what}: missing column(s) {', '.join(missing)}; the specification declares them, add them or change it")
+        raise TableError(
+            f"{what}: missing column(s) {', '.join(missing)}; the specification declares them, add them or change it"
+        )
     if len(frame) == 0:
         raise TableError(f"{what}: has no rows; a scorecard needs at least one row of each table")
 
@@ -153,7 +155,7 @@ def _check_families(frames: Mapping[str, pd.DataFrame], kinds: Mapping[str, Kind
     for name, kind in kinds.items():
         reference: Family = "nulls only"
         for what, frame in frames.items():
-            family = _family(frame[name])
+            family = _family(_column(frame, name))
             if family == "nulls only":
                 continue
             if family not in _ALLOWED[kind]:
@@ -161,14 +163,18 @@ def _check_families(frames: Mapping[str, pd.DataFrame], kinds: Mapping[str, Kind
                 faults.append(f"{what}: column {name!r} holds {family}, a {kind} column takes {allowed}")
             elif reference not in ("nulls only", family):
                 faults.append(f"{what}: column {name!r} holds {family}, an earlier table holds {reference}")
-            elif kind == "numeric" and np.isinf(_as_numbers(frame[name], what)).any():
+            elif kind == "numeric" and np.isinf(_as_numbers(_column(frame, name), what)).any():
                 faults.append(f"{what}: column {name!r} holds infinite values, use null for unknown ones")
             reference = family if reference == "nulls only" else reference
     if faults:
         raise TableError("; ".join(faults) + "; convert the column(s) or correct the specification")
 
 
-def _family(values: "pd.Series[Any]") -> Family:
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    return pd.Series(frame[name])
+
+
+def _family(values: pd.Series) -> Family:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = pd.Series(values.cat.categories)
     if values.isna().all():
@@ -176,7 +182,7 @@ def _family(values: "pd.Series[Any]") -> Family:
     return _FAMILIES.get(infer_dtype(values, skipna=True), "mixed values")
 
 
-def _as_numbers(values: "pd.Series[Any]", what: str) -> Floats:
+def _as_numbers(values: pd.Series, what: str) -> Floats:
     """Values as floats, points in time as seconds since 1970; null is NaN."""
     if values.isna().all():
         return np.full(len(values), np.nan)
@@ -187,7 +193,9 @@ def _as_numbers(values: "pd.Series[Any]", what: str) -> Floats:
     try:
         times = pd.to_datetime(values)
     except (ValueError, OverflowError):
-        raise TableError(f"{what}: column {values.name!r} mixes points in time of different kinds; use one time zone or none") from None
+        raise TableError(
+            f"{what}: column {values.name!r} mixes points in time of different kinds; use one time zone or none"
+        ) from None
     if times.dt.tz is not None:
         times = times.dt.tz_localize(None)
     seconds = times.astype("datetime64[us]").astype("int64").to_numpy().astype(np.float64) / 1e6
@@ -195,7 +203,7 @@ def _as_numbers(values: "pd.Series[Any]", what: str) -> Floats:
     return seconds
 
 
-def _as_codes(columns: "list[pd.Series[Any]]") -> tuple[list[Ints], int]:
+def _as_codes(columns: list[pd.Series]) -> tuple[list[Ints], int]:
     """Codes of several columns into one sorted vocabulary, and its size; null is -1."""
     factors = [pd.factorize(column) for column in columns]
     keys = [[category_key(value) for value in pd.Index(uniques).tolist()] for _, uniques in factors]

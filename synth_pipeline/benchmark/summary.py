@@ -9,7 +9,7 @@ from synth_pipeline.benchmark.scorecard import Fidelity, MarginalScores, Scoreca
 Line: TypeAlias = tuple[str, str, str]
 
 _LEARNER_NAMES = {"gradient_boosting": "boosting", "linear": "linear"}
-_METRIC_NAMES = {"auc": "AUC", "ap_rarest": "AP of rarest class", "macro_f1": "macro-F1", "accuracy": "accuracy", "r2": "R²", "rmse": "RMSE"}
+_METRIC_NAMES = {"auc": "AUC", "ap_rarest": "AP of rarest class", "macro_f1": "macro-F1", "r2": "R²", "rmse": "RMSE"}
 
 
 def summary_lines(scorecard: Scorecard) -> list[Line]:
@@ -36,7 +36,11 @@ def flat_metrics(scorecard: Scorecard) -> dict[str, float]:
 
 
 def _fidelity_lines(fidelity: Fidelity) -> Iterator[Line]:
-    for name, marginals in (("1-way TVD", fidelity.tvd_1way), ("2-way TVD", fidelity.tvd_2way), ("3-way TVD", fidelity.tvd_3way)):
+    for name, marginals in (
+        ("1-way TVD", fidelity.tvd_1way),
+        ("2-way TVD", fidelity.tvd_2way),
+        ("3-way TVD", fidelity.tvd_3way),
+    ):
         if marginals:
             yield name, marginals.synthetic.text(), _ratio_reading(marginals)
     for name, compared in (("NIST k2 score", fidelity.nist_k2), ("NIST k3 score", fidelity.nist_k3)):

@@ -94,7 +94,9 @@ def label_tables(tables: ScoredTables, benchmark: Benchmark, *, seed: int, quick
         for which, target in raw.items()
     }
     if benchmark.task == "classification":
-        labelled = {which: Labelled(part.rows, part.target.astype(np.int64), part.invalid) for which, part in labelled.items()}
+        labelled = {
+            which: Labelled(part.rows, part.target.astype(np.int64), part.invalid) for which, part in labelled.items()
+        }
     return LabelledTables(len(classes), **labelled)
 
 

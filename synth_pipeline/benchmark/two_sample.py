@@ -4,9 +4,11 @@ A histogram gradient boosting classifier is asked to tell unseen real rows (the 
 mean AUC of a stratified three-fold cross-validation. 0.5 is best; 1 means that it always can. The floor asks the same of train rows. An
 AUC clearly under 0.5 means that near-duplicates of the same row sit on both sides.
 
-Interval: LeDell, Petersen & van der Laan 2015 ("Computationally efficient confidence intervals for cross-validated area under the ROC
-curve estimates", Electronic Journal of Statistics 9), which is the variance of DeLong et al. 1988 in each fold, averaged over folds. It
-covers the AUC of classifiers trained on this many rows, over test rows; not another draw of the training rows. Internal.
+Interval: the variance of each fold's AUC over its test rows (DeLong, DeLong & Clarke-Pearson 1988), averaged over folds as by LeDell,
+Petersen & van der Laan 2015 (Electronic Journal of Statistics 9), and enlarged from 1/folds to 1/folds + test rows/training rows for the
+chance of the training rows (Nadeau & Bengio 2003, "Inference for the Generalization Error"). It covers the expected AUC over other rows
+of this number, for training and for testing. Without the enlargement it covered only 81 to 85 % of the time in the simulation of the
+tests, since boosted trees differ much between training sets. Internal.
 """
 
 from dataclasses import dataclass
@@ -72,10 +74,10 @@ def cross_validated_auc(
             score = model.predict_proba(features[tested])[:, 1]
         folds.append(delong(score[label[tested] == 1], score[label[tested] == 0]))
     mean = float(np.mean([fold.auc for fold in folds]))
-    variance = float(np.sum([fold.variance for fold in folds])) / FOLDS**2
+    variance = float(np.mean([fold.variance for fold in folds])) * (1 / FOLDS + 1 / (FOLDS - 1))
     smaller = sum(fold.smaller_side for fold in folds)
     worst_low = ((1 - LEVEL) / 2) ** (1 / smaller)  # exact lower bound when none of `smaller` rows is misordered
-    method = f"{FOLDS}-fold cross-validated AUC, DeLong variance averaged over folds (LeDell et al. 2015)"
+    method = f"{FOLDS}-fold cross-validated AUC, DeLong variance with the Nadeau-Bengio correction"
     return deviation_interval(mean, variance, worst_low=worst_low, method=method)
 
 

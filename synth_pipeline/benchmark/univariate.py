@@ -17,7 +17,7 @@ from synth_pipeline.benchmark.resample import draw_bag, weighted_counts
 from synth_pipeline.benchmark.scorecard import Complement
 from synth_pipeline.benchmark.scored_table import Ints, ScoredTable, ScoredTables
 
-Counts: TypeAlias = npt.NDArray[np.floating]
+Counts: TypeAlias = npt.NDArray[np.floating | np.integer]
 Distance: TypeAlias = Callable[[Counts, Counts], Floats]
 
 GRID_CELLS = 500
@@ -119,7 +119,9 @@ def _complement(
     bagged = {which: table.take(bags[which].rows) for which, table in sources.items()}
     spread = {which: np.zeros(resamples) for which in exact}
     for name, size in sizes.items():
-        counts = {which: weighted_counts(cells(table, name), size, bags[which].weights) for which, table in bagged.items()}
+        counts = {
+            which: weighted_counts(cells(table, name), size, bags[which].weights) for which, table in bagged.items()
+        }
         for which in exact:
             spread[which] += distance(counts["train"], counts[which]) / len(sizes)
     method = f"normal bootstrap over rows, {resamples} resamples"

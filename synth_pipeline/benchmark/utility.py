@@ -8,7 +8,7 @@ holdout rows for these fitted models; not another synthetic table, nor another t
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def measure_utility(
     *,
     seed: int,
     quick: bool,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Callable[[str], None],
 ) -> Utility:
     """TSTR against TRTR for the target of the specification."""
     labelled = label_tables(tables, benchmark, seed=seed, quick=quick)
@@ -82,7 +82,7 @@ def _unmeasured(benchmark: Benchmark, labelled: LabelledTables, reason: str) -> 
     )
 
 
-def _task(labelled: LabelledTables) -> str:
+def _task(labelled: LabelledTables) -> Literal["binary", "multiclass", "regression"]:
     if not labelled.classes:
         return "regression"
     return "binary" if labelled.classes == 2 else "multiclass"
@@ -91,7 +91,8 @@ def _task(labelled: LabelledTables) -> str:
 def _rarest_share(labelled: LabelledTables) -> dict[str, float]:
     parts = {"train": labelled.train, "holdout": labelled.holdout, "synthetic": labelled.synthetic}
     return {
-        which: float((part.target == labelled.rarest).mean()) if len(part.target) else 0.0 for which, part in parts.items()
+        which: float((part.target == labelled.rarest).mean()) if len(part.target) else 0.0
+        for which, part in parts.items()
     }
 
 
@@ -157,7 +158,8 @@ def _bootstrap(
 def _learner_scores(
     learner: Learner, scores: Mapping[Model, Replicates], replicates: Mapping[Model, Replicates], method: str
 ) -> LearnerScores:
-    real, synthetic = ("trtr", learner), ("tstr", learner)
+    real: Model = ("trtr", learner)
+    synthetic: Model = ("tstr", learner)
     trtr = _intervals(scores[real], replicates[real], method)
     if synthetic not in scores:
         return LearnerScores(tstr={}, trtr=trtr, ratio={})
@@ -184,6 +186,7 @@ def _ratio(paired: list[Floats], method: str) -> Interval | None:
 
 def _intervals(scores: Replicates, replicates: Replicates, method: str) -> dict[str, Interval]:
     intervals = {
-        metric: percentile_interval(float(value[0]), replicates[metric], method=method) for metric, value in scores.items()
+        metric: percentile_interval(float(value[0]), replicates[metric], method=method)
+        for metric, value in scores.items()
     }
     return {metric: interval for metric, interval in intervals.items() if interval is not None}

@@ -46,8 +46,7 @@ def keep_pages(site: Path, docs_dir: Path, *, title: str, run: str) -> Path:
         shutil.rmtree(old)
     else:
         fresh.rename(docs_dir)
-    fresh_mode = 0o755
-    docs_dir.chmod(fresh_mode)
+    docs_dir.chmod(0o755)  # mkdtemp makes folders that only their owner may read
     return docs_dir / "index.html"
 
 

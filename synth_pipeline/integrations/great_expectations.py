@@ -6,13 +6,12 @@ resources (see `data_docs`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -69,34 +68,36 @@ def run_suite(
         raise PrivacyError(
             f"suite {suite_name!r}: the table is marked private; its results keep sampled values, so it sees synthetic tables only"
         )
-    with TemporaryDirectory(prefix="data_docs_") as scratch, _context(Path(scratch)) as context:
-        result = _run(context, frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))
-        index = keep_pages(Path(scratch), docs_dir, title=suite_name, run=run_name)
+    with TemporaryDirectory(prefix="data_docs_") as scratch:
+        site = Path(scratch)
+        result = _run(_context(site), frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))
+        index = keep_pages(site, docs_dir, title=suite_name, run=run_name)
     outcomes = _outcomes(expectations, result)
     return SuiteResult(outcomes, index, not any(outcome.is_blocking_failure for outcome in outcomes))
 
 
-@contextmanager
-def _context(site: Path) -> Iterator["AbstractDataContext"]:
+def _context(site: Path) -> "AbstractDataContext":
     """An ephemeral context that writes its Data Docs to a folder, shows no progress bars and sends no events."""
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(False)
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    for name in list(context.variables.data_docs_sites or {}):
-        context.delete_data_docs_site(name)
-    context.add_data_docs_site(
-        site_name=_SITE,
-        site_config={
-            "class_name": "SiteBuilder",
-            "show_how_to_buttons": False,
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        },
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
     )
-    yield context
+
+    pages = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        data_docs_sites={_SITE: pages},
+        progress_bars=ProgressBarsConfig(globally=False),
+        analytics_enabled=False,
+    )
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _run(
@@ -138,10 +139,10 @@ def _translated(expectation: Expectation, frame: pd.DataFrame) -> "gx.expectatio
 
     from synth_pipeline.integrations.great_expectations_checks import CLASSES
 
+    consequence = "stops the release if it fails" if expectation.is_blocking else "a failure is shown and stops nothing"
     words: dict[str, Any] = {
-        "description": expectation.description,
-        "notes": f"Check `{expectation.name}`, about {expectation.kind}: "
-        + ("stops the release if it fails." if expectation.is_blocking else "a failure is shown, and stops nothing."),
+        "description": expectation.description + ("" if expectation.is_blocking else " [warns only]"),
+        "notes": f"Check `{expectation.name}`, about {expectation.kind}: {consequence}.",
         "meta": {"check": expectation.name, "kind": expectation.kind},
         "severity": "critical" if expectation.is_blocking else "warning",
     }
@@ -158,11 +159,9 @@ def _stored_arguments(expectation: Expectation, frame: pd.DataFrame) -> dict[str
     arguments: dict[str, Any] = dict(expectation.arguments)
     if expectation.column not in frame.columns:
         return arguments
-    values = frame[expectation.column]
+    values = cast("pd.Series", frame[expectation.column])
     if expectation.gx_type == types.BETWEEN and is_temporal(values):
-        holds_dates = (
-            not pd.api.types.is_datetime64_any_dtype(values) and type(values.dropna().iloc[:1].item()) is not datetime
-        )
+        holds_dates = {type(value) for value in values.dropna().head(1)} == {date}
         for key in ("min_value", "max_value"):
             moment = datetime.fromisoformat(arguments[key])
             arguments[key] = moment.date() if holds_dates else moment
@@ -173,7 +172,7 @@ def _stored_arguments(expectation: Expectation, frame: pd.DataFrame) -> dict[str
 
 
 def _outcomes(expectations: tuple[Expectation, ...], result: "ExpectationSuiteValidationResult") -> tuple[Outcome, ...]:
-    found = {item.expectation_config.meta["check"]: item for item in result.results}
+    found = {(item.expectation_config.meta or {})["check"]: item for item in result.results if item.expectation_config}
     return tuple(_outcome(expectation, found[expectation.name]) for expectation in expectations)
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from synth_pipeline.errors import TableError
+from synth_pipeline.snapshot.key import load_or_create_key
 
 HOME_VARIABLE = "SYNTH_PIPELINE_HOME"
 DEFAULT_HOME = ".synth_pipeline"
-KEY_BYTES = 32
 
 _Value = TypeVar("_Value")
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
@@ -149,7 +149,7 @@ class Home:
     @property
     def ledger(self) -> Path:
         """The budget ledger (SQLite)."""
-        return self.folder / "ledger.db"
+        return self.folder / "ledger.sqlite"
 
     @property
     def releases(self) -> Path:
@@ -177,32 +177,8 @@ class Home:
         return path if path.is_absolute() else (self.folder / path).resolve()
 
     def key(self) -> bytes:
-        """The secret of this home that keys splits and fingerprints; drawn on first use, never shown.
-
-        Raises:
-            TableError: if the stored key is not whole.
-        """
-        path = self.folder / "private" / "key"
-        if not path.exists():
-            self._draw_key(path)
-        key = path.read_bytes()
-        if len(key) != KEY_BYTES:
-            raise TableError(f"{path}: not a key of {KEY_BYTES} bytes; restore it from a backup, or start a new home")
-        return key
-
-    def _draw_key(self, path: Path) -> None:
-        self.make()
-        path.parent.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
-        temporary = path.with_name(f".key.{secrets.token_hex(6)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-        try:
-            os.link(temporary, path)  # fails where another process was first, whose key then holds
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
+        """The secret of this home that keys splits and fingerprints; drawn on first use, never shown."""
+        return load_or_create_key(self.folder)
 
 
 def is_owner_only(path: Path) -> bool:

@@ -8,7 +8,7 @@ Three bounds are at hand, each valid by itself, and the smallest is reported:
 - **PLD** (`dp_accounting`): privacy-loss distributions, the truth up to a discretisation that errs upwards. DP-SGD
   needs them. They have no event for a bounded-range choice, which enters as the Gaussian that covers it.
 - **RDP** (`dp_accounting`): for transcripts with exponential-mechanism choices, whose bounded range costs only ε²/8
-  zCDP (Cesar and Rogers 2021), less than the Gaussian that covers them.
+  zCDP (Cesar and Rogers 2021), less than the Gaussian that covers them. Few of them cost least by plain addition.
 
 A set union's δ′ is not a loss but a failure probability: all of them are taken off δ first, by ∏(1 + δ′) − 1.
 """
@@ -134,6 +134,7 @@ def epsilon_of_merged(events: tuple[Event, ...], delta: float) -> float:
         bounds.extend(_exact_discrete_epsilon(events, left_delta))
     if any(isinstance(event, ExponentialEvent) for event in events):
         bounds.append(_rdp_epsilon(events, left_delta))
+        bounds.append(_added_epsilon(events, delta))
     smallest = min(bounds)
     if not math.isfinite(smallest):
         raise PrivacyError("no accountant gives these events a finite epsilon: the noise is far too small")
@@ -158,19 +159,26 @@ def pooled_loss_distribution(pooled: float, sampled: Sequence[SubsampledGaussian
 
 def _exact_discrete_epsilon(events: tuple[Event, ...], delta: float) -> list[float]:
     """Compose discrete Gaussians by their own loss distributions, where there are few enough of them to be worth it."""
+    discrete = [event for event in events if isinstance(event, DiscreteGaussianEvent)]
+    # A unit's rows may spread over several cells; the distribution of one cell need not cover that.
+    if len(events) > MOST_EXACT_KINDS or len(discrete) < len(events) or any(e.sensitivity > 1 for e in discrete):
+        return []
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    if len(events) > MOST_EXACT_KINDS or not all(isinstance(e, DiscreteGaussianEvent) for e in events):
-        return []
     whole: Any = None
-    for event in events:
-        if not isinstance(event, DiscreteGaussianEvent) or event.sensitivity != 1:
-            return []  # a unit's rows may spread over cells, which the one-cell distribution need not cover
+    for event in discrete:
         one = pld.from_discrete_gaussian_mechanism(
             event.sigma, value_discretization_interval=PLD_INTERVAL, use_connect_dots=True
         ).self_compose(event.count)
         whole = one if whole is None else whole.compose(one)
     return [float(whole.get_epsilon_for_delta(delta))]
+
+
+def _added_epsilon(events: tuple[Event, ...], delta: float) -> float:
+    """Add the choices' own ε to the rest, the oldest composition there is: the best one for few choices."""
+    rest = tuple(event for event in events if not isinstance(event, ExponentialEvent))
+    choices = math.fsum(event.count * event.epsilon for event in events if isinstance(event, ExponentialEvent))
+    return choices + epsilon_of_merged(rest, delta)
 
 
 def _rdp_epsilon(events: tuple[Event, ...], delta: float) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
 
+from synth_pipeline.errors import PredicateError
 from synth_pipeline.table.column import ModelledColumn, category_key
 from synth_pipeline.table.predicate import parse_predicate
 from synth_pipeline.validate import expectation as types
@@ -77,7 +78,8 @@ def _holds_kind(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool
 def _between(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:
     values = numbers(_values(frame, arguments))
     low, high = (_bound(arguments[key]) for key in ("min_value", "max_value"))
-    return _violations((values < low) | (values > high))
+    is_no_number = np.isnan(values) & _values(frame, arguments).notna().to_numpy(dtype=bool)
+    return _violations((values < low) | (values > high) | is_no_number)
 
 
 def _on_grid(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:
@@ -119,7 +121,10 @@ def _mean(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Obse
 
 def _rule(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:
     columns = _DECLARATIONS.validate_python(arguments["declarations"])
-    return _violations(~parse_predicate(arguments["rule"], columns).is_not_false(frame))
+    try:
+        return _violations(~parse_predicate(arguments["rule"], columns).is_not_false(frame))
+    except PredicateError:  # a column holds another type than it declares, which its own check says
+        return False, {"unreadable_rows": len(frame)}
 
 
 def _shares(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:

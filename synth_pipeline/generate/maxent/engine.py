@@ -23,6 +23,7 @@ from synth_pipeline.generate.maxent.evidence import draw_dependent, make_evidenc
 from synth_pipeline.generate.maxent.field import Field, start_field
 from synth_pipeline.generate.maxent.fit import FitResult, Fitter, Measurement, OneWays, make_targets, table_key
 from synth_pipeline.generate.maxent.grouping import group_columns
+from synth_pipeline.generate.maxent.planning import PROFILE_SHARE, make_config, plan
 from synth_pipeline.generate.maxent.ranks import RankModel, fit_ranks
 from synth_pipeline.generate.maxent.sample import Sampler
 from synth_pipeline.generate.maxent.select import PairJoints, Selector
@@ -33,6 +34,8 @@ from synth_pipeline.privacy.curator import Curator, EncodedView
 from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.profile import NumericProfile, Profile
+
+__all__ = ["PROFILE_SHARE", "Maxent", "fit", "load", "make_config", "plan"]
 
 _POOR_RESIDUAL = 1.5
 _MOST_EXTRA_FITS = 3

@@ -26,6 +26,7 @@ _BATCHES = 20
 _HERDING_FORCE = 4.0
 _TEMPERATURES = (0.0, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, math.inf)
 _FEWEST_PARTICLES = 4096
+_MILD = 0.8
 
 
 @dataclass
@@ -62,10 +63,13 @@ class Sampler:
         for _ in range(_BURN_IN_SWEEPS):
             self._sweep(field)
         regions = evidence.start(field, self.generator)
+        is_mild = float((evidence.distances(regions) == 0).float().mean()) > _MILD
         for before, after in zip(_TEMPERATURES[:-1], _TEMPERATURES[1:], strict=True):
             regions = self._reweigh(field, regions, evidence, before, after)
             for _ in range(2 if math.isfinite(after) else _BURN_IN_SWEEPS):
-                regions = self._sweep_where(field, regions, evidence, after)
+                self._sweep_where(field, regions, evidence, after)
+        if is_mild:
+            self._herd(field, (evidence, regions))
         chosen = torch.as_tensor(self.rng.permutation(field.chains)[:count], device=field.bias.device)
         return field.states[chosen], regions[chosen]
 
@@ -80,29 +84,48 @@ class Sampler:
             _, codes = draw(field.logits(column), self.generator)
             field.states[:, column] = codes + field.offsets[column]
 
-    def _herd(self, field: Field) -> None:
-        """Sweeps whose logits are pushed, batch by batch, towards the marginals that the rows still miss."""
+    def _herd(self, field: Field, held: "tuple[Evidence, Tensor] | None" = None) -> None:
+        """Sweeps whose logits are pushed, batch by batch, towards the marginals that the rows still miss.
+
+        Args:
+            field: the rows.
+            held: a condition that holds for them, and their regions, which stay inside it.
+        """
         hot = field.one_hot()
         empirical = hot.T @ hot / field.chains
         for _ in range(_HERDING_SWEEPS):
             for column in self.rng.permutation(len(field.domain)):
                 order = torch.as_tensor(self.rng.permutation(field.chains), device=field.bias.device)
                 for batch in order.chunk(_BATCHES):
-                    self._herd_batch(field, hot, empirical, int(column), batch)
+                    force, own = self._force(field, empirical, int(column))
+                    logits = field.logits(column, field.states[batch]) + hot[batch] @ force + own
+                    self._move(field, (hot, empirical), int(column), (batch, self._draw_held(logits, int(column), batch, held)))
 
-    def _herd_batch(self, field: Field, hot: Tensor, empirical: Tensor, column: int, batch: Tensor) -> None:
+    def _force(self, field: Field, empirical: Tensor, column: int) -> tuple[Tensor, Tensor]:
+        """Push on a column's logits from each other code (S, D_j), and from its own one-way (D_j)."""
         part = field.slices[column]
-        gap = self.joint[:, part] - empirical[:, part]
-        force = (_HERDING_FORCE * gap / (torch.maximum(self.joint[:, part], empirical[:, part]) + 2 / field.chains)).clamp_(-1, 1)
+        goal, now = self.joint[:, part], empirical[:, part]
+        force = (_HERDING_FORCE * (goal - now) / (torch.maximum(goal, now) + 2 / field.chains)).clamp_(-1, 1)
         own = torch.diag(force[part]).clone()
         force[part] = 0.0
-        rows = hot[batch]
-        logits = field.logits(column, field.states[batch]) + rows @ (force / math.sqrt(len(field.domain))) + own
-        _, codes = draw(logits, self.generator)
-        fresh = torch.zeros(len(batch), part.stop - part.start, device=hot.device)
-        fresh.scatter_(1, codes[:, None], 1.0)
-        change = rows.T @ (fresh - rows[:, part]) / field.chains
-        empirical[:, part] += change
+        return force / math.sqrt(len(field.domain)), own
+
+    def _draw_held(self, logits: Tensor, column: int, batch: Tensor, held: "tuple[Evidence, Tensor] | None") -> Tensor:
+        """Codes drawn from the logits, inside the condition that is held."""
+        if held is None or column not in held[0].columns:
+            return draw(logits, self.generator)[1]
+        evidence, regions = held
+        parts = evidence.columns[column]
+        penalty = evidence.penalties(regions[batch], parts, math.inf)
+        _, chosen = draw(logits[:, parts.parent] + parts.log_share + penalty, self.generator)
+        regions[batch[:, None], parts.axes] = parts.regions[chosen]
+        return parts.parent[chosen]
+
+    def _move(self, field: Field, counts: tuple[Tensor, Tensor], column: int, drawn: tuple[Tensor, Tensor]) -> None:
+        """Put a batch's new codes into the rows, their one-hot form and the empirical marginals."""
+        (hot, empirical), (batch, codes), part = counts, drawn, field.slices[column]
+        fresh = torch.zeros(len(batch), part.stop - part.start, device=hot.device).scatter_(1, codes[:, None], 1.0)
+        empirical[:, part] += hot[batch].T @ (fresh - hot[batch, part]) / field.chains
         empirical[part, :] = empirical[:, part].T
         other = field.slices[0 if column else len(field.domain) - 1]
         empirical[part, part] = torch.diag(empirical[other, part].sum(0))
@@ -125,7 +148,8 @@ class Sampler:
         field.states = joined.states[:, : len(field.domain)]
         return joined.states[:, len(field.domain) :]
 
-    def _sweep_where(self, field: Field, regions: Tensor, evidence: Evidence, strength: float) -> Tensor:
+    def _sweep_where(self, field: Field, regions: Tensor, evidence: Evidence, strength: float) -> None:
+        """One Gibbs sweep of the tempered conditional law; moves the states and, in place, the regions."""
         for column in self.rng.permutation(len(field.domain)):
             logits = field.logits(column)
             if column not in evidence.columns:
@@ -137,4 +161,3 @@ class Sampler:
                 codes = parts.parent[chosen]
                 regions[:, parts.axes] = parts.regions[chosen]
             field.states[:, column] = codes + field.offsets[column]
-        return regions

@@ -10,11 +10,12 @@ anyone: it counts in every block, and has to fit in every block.
 import math
 from collections.abc import Iterable
 
-from synth_pipeline.errors import BudgetRefused
-from synth_pipeline.privacy.accounting import filter_epsilon, filter_room, gaussian_epsilon
+from synth_pipeline.errors import BudgetRefused, PrivacyError
+from synth_pipeline.privacy.accounting import composed_epsilon, filter_epsilon, filter_room, gaussian_epsilon
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import (
     ALL_COHORTS,
+    EPSILON_TOLERANCE,
     Account,
     BlockAccount,
     Cap,
@@ -24,6 +25,20 @@ from synth_pipeline.privacy.ledger.contract import (
 )
 
 _ROUNDING = 1 + 1e-9
+
+
+def require_honest(charge: Charge) -> None:
+    """Refuse a charge that states less than its events cost.
+
+    Raises:
+        PrivacyError: when the events' composed ε is above the stated one.
+    """
+    cost = composed_epsilon(charge.events, charge.delta)
+    if cost > charge.epsilon * (1 + EPSILON_TOLERANCE):
+        raise PrivacyError(
+            f"charge: its events cost ε={cost:.6g} at δ={charge.delta:g}, more than the ε={charge.epsilon:.6g} it states; "
+            "plan more noise or state the larger ε"
+        )
 
 
 def require_room(dataset: str, charge: Charge, *, cap: Cap, cohort: str, records: Iterable[WalkRecord]) -> None:

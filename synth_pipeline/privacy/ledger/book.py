@@ -148,6 +148,8 @@ def _on_commit(before: WalkRecord | None, entry: Entry) -> WalkRecord:
 def _on_release(before: WalkRecord | None, entry: Entry) -> WalkRecord:
     record = _existing(before)
     require_releasable(record)
+    if not isinstance(entry.body["reason"], str):
+        raise TypeError("a release without a reason")
     return replace(record, status="released", events=(), epsilon=0.0)
 
 

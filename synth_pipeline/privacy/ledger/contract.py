@@ -6,10 +6,11 @@ Belongs here: frozen values and the `Ledger` protocol. Does not: storage (sqlite
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.accounting import check_epsilon_delta, composed_epsilon
+from synth_pipeline.privacy.accounting import check_epsilon_delta
 from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.privacy.ledger.chain import ChainReport, Head
 
@@ -70,7 +71,8 @@ class Charge:
         lines: the plan line by line.
 
     Raises:
-        PrivacyError: when there is no event, or the events cost more than (epsilon, delta).
+        PrivacyError: when there is no event, or epsilon or delta is out of range. Whether the events stay within them is
+            checked when the charge is reserved.
     """
 
     events: tuple[Event, ...]
@@ -82,12 +84,6 @@ class Charge:
         check_epsilon_delta(self.epsilon, self.delta)
         if not self.events:
             raise PrivacyError("charge: it lists no event; a walk that reads rows has at least one")
-        cost = composed_epsilon(self.events, self.delta)
-        if cost > self.epsilon * (1 + EPSILON_TOLERANCE):
-            raise PrivacyError(
-                f"charge: its events cost ε={cost:.6g} at δ={self.delta:g}, more than the ε={self.epsilon:.6g} it states; "
-                "plan more noise or state the larger ε"
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -238,6 +234,13 @@ def _finite(value: float) -> float | None:
 class Ledger(Protocol):
     """The operations of every store: reserve → mark_read → commit, or release before anything is read."""
 
+    @staticmethod
+    def open(path: Path | str | None = None) -> "Ledger":
+        """Return the ledger in a file, by default the one in the home folder; see `sqlite.open_ledger`."""
+        from synth_pipeline.privacy.ledger.sqlite import open_ledger
+
+        return open_ledger(path)
+
     def reserve(self, key: WalkKey, charge: Charge, *, cap: Cap, cohort: str = ALL_COHORTS) -> Reservation:
         """Admit a charge, or refuse it before anything is written.
 
@@ -245,6 +248,7 @@ class Ledger(Protocol):
 
         Raises:
             BudgetRefused: when a block it touches would pass the cap.
+            PrivacyError: when the charge's events cost more than the ε it states.
             LedgerError: when the key was read before, or is reserved for another charge.
         """
         ...

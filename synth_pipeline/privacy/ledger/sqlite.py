@@ -1,19 +1,11 @@
 """The SQLite store of the ledger: one file, many processes, nobody overspends.
 
-Belongs here: transactions and rows. Does not: rules (book, admission) or digests (chain).
-
-Every change runs in one `BEGIN IMMEDIATE` transaction, which admits one writer at a time, and is on disk when the call
-returns (`synchronous=FULL`). The file uses a write-ahead log, which needs a local file system, not a network share.
+Belongs here: the operations. Does not: rules (book, admission), digests (chain), or tables and locks (sqlite_file).
 """
 
-import json
 import os
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +13,7 @@ from synth_pipeline.errors import LedgerError, PrivacyError
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger import admission, book
-from synth_pipeline.privacy.ledger.chain import (
-    GENESIS,
-    ChainReport,
-    Head,
-    canonical_json,
-    entry_digest,
-    verify_chain,
-)
+from synth_pipeline.privacy.ledger.chain import GENESIS, ChainReport, Head, verify_chain
 from synth_pipeline.privacy.ledger.contract import (
     ALL_COHORTS,
     EPSILON_TOLERANCE,
@@ -41,25 +26,10 @@ from synth_pipeline.privacy.ledger.contract import (
     WalkKey,
     WalkRecord,
 )
-
-APPLICATION_ID = 0x53504C47
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 60.0
-
-_COLUMNS = "sequence, at, kind, dataset, cohort, reservation, body, previous, digest"
-_SCHEMA = """
-CREATE TABLE entry (
-    sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, dataset TEXT NOT NULL, cohort TEXT NOT NULL,
-    reservation INTEGER NOT NULL, body TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL
-);
-CREATE INDEX entry_of_dataset ON entry (dataset, sequence);
-CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, digest TEXT NOT NULL);
-CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'entries are only added'); END;
-CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'entries are only added'); END;
-"""
+from synth_pipeline.privacy.ledger.sqlite_file import append_entry, connected, select_entries, stored_head, writing
 
 
-def open_ledger(path: Path | None = None) -> "SqliteLedger":
+def open_ledger(path: Path | str | None = None) -> "SqliteLedger":
     """Return the ledger in a file; the file is made by the first reservation that is admitted.
 
     Args:
@@ -82,6 +52,11 @@ class SqliteLedger:
 
     path: Path
 
+    @staticmethod
+    def open(path: Path | str | None = None) -> "SqliteLedger":
+        """Return the ledger in a file; see `open_ledger`."""
+        return open_ledger(path)
+
     def reserve(self, key: WalkKey, charge: Charge, *, cap: Cap, cohort: str = ALL_COHORTS) -> Reservation:
         """Admit a charge, or refuse it before anything is written; see `Ledger.reserve`."""
 
@@ -92,16 +67,17 @@ class SqliteLedger:
                 admission.require_room(key.dataset, charge, cap=cap, cohort=cohort, records=records.values())
             return kept
 
+        admission.require_honest(charge)
         # First without the lock: a refusal writes nothing at all, and the costly part of the composition is remembered.
         kept = admit(self.history(key.dataset))
         if kept is not None:
             return kept
-        with self._writing(create=True) as connection:
-            kept = admit(_select(connection, key.dataset))
+        with writing(self.path, create=True) as connection:
+            kept = admit(select_entries(connection, key.dataset))
             if kept is not None:
                 return kept
             body = book.reserve_body(key, charge, cap)
-            entry = _append(connection, "reserve", (key.dataset, cohort), reservation=None, body=body)
+            entry = append_entry(connection, "reserve", block=(key.dataset, cohort), reservation=None, body=body)
         return book.reservation_of(entry)
 
     def mark_read(self, reservation: Reservation, *, stage: str = "walk") -> None:
@@ -146,23 +122,23 @@ class SqliteLedger:
         """Return the entries, oldest first; none when there is no ledger file yet."""
         if not self.path.exists():
             return ()
-        with self._connected() as connection:
-            return _select(connection, dataset)
+        with connected(self.path) as connection:
+            return select_entries(connection, dataset)
 
     def head(self) -> Head:
         """Return how many entries there are and the last one's digest."""
         if not self.path.exists():
             return Head(0, GENESIS)
-        with self._connected() as connection:
-            return _head(connection)
+        with connected(self.path) as connection:
+            return stored_head(connection)
 
     def verify(self, anchors: Sequence[Head] = ()) -> ChainReport:
         """Check the chain against its head and anchors, and that it tells a possible story; see `chain`."""
         if not self.path.exists():
             return verify_chain((), Head(0, GENESIS), anchors)
-        with self._connected() as connection:
+        with connected(self.path) as connection:
             connection.execute("BEGIN")
-            entries, head = _select(connection, None), _head(connection)
+            entries, head = select_entries(connection, None), stored_head(connection)
         report = verify_chain([entry.to_dict() for entry in entries], head, anchors)
         try:
             book.read_book(entries)
@@ -174,70 +150,11 @@ class SqliteLedger:
         self, reservation: Reservation, kind: Kind, body: dict[str, Any], require: Callable[[WalkRecord], None]
     ) -> None:
         """Add an entry to a reservation that `require` does not object to."""
-        if not self.path.exists():
-            raise LedgerError(f"ledger {self.path}: the file is gone; restore it before anything is read")
-        with self._writing(create=False) as connection:
+        with writing(self.path, create=False) as connection:
             dataset = reservation.key.dataset
-            record = book.read_book(_select(connection, dataset)).get(reservation.number)
+            record = book.read_book(select_entries(connection, dataset)).get(reservation.number)
             if record is None or record.reservation != reservation:
                 raise LedgerError(f"ledger {self.path}: it holds no reservation {reservation.number} like this one")
             require(record)
-            _append(connection, kind, (dataset, reservation.cohort), reservation=reservation.number, body=body)
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                _check_schema(connection, self.path)
-                yield connection
-        except sqlite3.Error as error:
-            raise LedgerError(_translate(error, self.path)) from error
-
-    @contextmanager
-    def _writing(self, *, create: bool) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock; what the block did is durable when it ends, and undone when it raises."""
-        if create and not self.path.exists():
-            _create(self.path)
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-
-
-def _create(path: Path) -> None:
-    """Make the file with its tables; safe when several processes do so at once."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            _use_write_ahead_log(connection)
-            connection.execute("BEGIN EXCLUSIVE")
-            if not _is_ledger(connection):
-                for statement in _statements():
-                    connection.execute(statement)
-            connection.execute("COMMIT")
-    except (OSError, sqlite3.Error) as error:
-        raise LedgerError(_translate(error, path)) from error
-
-
-def _statements() -> list[str]:
-    created = [part.strip() for part in _SCHEMA.strip().split("\n") if part.strip()]
-    return created
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the journal; SQLite does not wait for other processes here by itself."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+            block = (dataset, reservation.cohort)
+            append_entry(connection, kind, block=block, reservation=reservation.number, body=body)

@@ -1,0 +1,27 @@
+"""Whether the ledger would admit a walk, asked without writing anything."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth_pipeline.privacy.ledger import Ledger
+    from synth_pipeline.spec import Spec
+
+
+def require_admissible(spec: "Spec", ledger: "Ledger", *, cohort: str) -> None:
+    """Refuse a walk that would pass the cap, before a file is opened; the ledger is only read.
+
+    This comes before `reserve`, which decides again under the ledger's lock, and is no replacement for it.
+
+    Raises:
+        BudgetRefused: if a block that the walk touches would pass the cap.
+        PrivacyError: if the plan's events cost more than the ε it states.
+    """
+    from synth_pipeline.generate.plan import make_plan
+    from synth_pipeline.privacy.ledger import Cap
+    from synth_pipeline.privacy.ledger.admission import require_honest, require_room
+    from synth_pipeline.privacy.ledger.book import read_book
+
+    charge = make_plan(spec).charge()
+    cap = Cap(spec.privacy.cap.epsilon, spec.privacy.cap_delta)
+    require_honest(charge)
+    require_room(spec.dataset, charge, cap=cap, cohort=cohort, records=read_book(ledger.history(spec.dataset)).values())

@@ -1,0 +1,40 @@
+"""`plan`: what a walk will charge, line by line, before any row is read."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from synth_pipeline.cli.options import json_option, read_spec, spec_option
+from synth_pipeline.cli.output import answer, number, table
+from synth_pipeline.cli.refusal import refusing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from synth_pipeline.generate.plan import Plan
+
+_EPILOG = """\b
+Examples:
+  synth-pipeline plan --spec people.yaml
+  synth-pipeline plan --spec people.yaml --json | jq .epsilon
+
+The ε of a line is what it would cost alone. Together the lines cost less than their sum: the total is composed, not added."""
+
+
+@click.command(epilog=_EPILOG)
+@spec_option
+@json_option
+@refusing
+def plan(spec_path: str, *, as_json: bool) -> None:
+    """Show what a run will charge, line by line, before any row is read."""
+    from synth_pipeline.generate.plan import make_plan
+
+    made = make_plan(read_spec(spec_path))
+    answer(made.to_json(), lambda console: _render(console, made), as_json=as_json)
+
+
+def _render(console: "Console", made: "Plan") -> None:
+    console.print(f"{made.dataset}: one walk with the {made.generator} generator")
+    rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.lines]
+    table(console, ("stage", "purpose", "mechanism", "ε alone"), rows, right=("ε alone",))
+    console.print(f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed (less than the sum of the lines).")

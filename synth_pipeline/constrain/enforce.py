@@ -1,0 +1,81 @@
+"""Rows that obey every rule: drawn again until there are enough, within a bound, and checked once more before they are released."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from synth_pipeline.constrain.rules import Rules
+from synth_pipeline.errors import ConstraintError
+
+_SPARE = 1.1
+_SMALLEST_DRAW = 256
+
+
+def enforce(draw: Callable[[int], pd.DataFrame], rows: int, rules: Rules, *, max_factor: int = 50) -> pd.DataFrame:
+    """A table of `rows` rows, none of which breaks a rule.
+
+    Post-processing of drawn rows: costs no privacy. Rejection keeps the generator's distribution, conditioned on the rules.
+
+    Args:
+        draw: draws that many fresh rows; called with the number still missing, divided by the share accepted so far.
+        rows: rows wanted.
+        rules: every rule of the dataset; those that the generator obeys by construction cost nothing here.
+        max_factor: rows drawn in all, as a multiple of `rows`, before giving up.
+
+    Raises:
+        ConstraintError: if too few drawn rows obey the rules; names the rule most often broken.
+    """
+    if not rules.predicates:
+        return draw(rows)
+    kept: list[pd.DataFrame] = []
+    broken = dict.fromkeys((predicate.sql for predicate in rules.predicates), 0)
+    drawn, accepted, bound = 0, 0, max(rows * max_factor, _SMALLEST_DRAW)
+    while accepted < rows:
+        if drawn >= bound:
+            raise ConstraintError(_too_few(broken, drawn, accepted, rows))
+        fresh = draw(_next_draw(rows - accepted, drawn, accepted, bound))
+        obeyed = rules.obeyed(fresh)
+        drawn, accepted = drawn + len(fresh), accepted + int(obeyed.sum())
+        if not obeyed.all():
+            broken = {
+                sql: count + more
+                for (sql, count), more in zip(broken.items(), rules.violations(fresh).values(), strict=True)
+            }
+            fresh = fresh.loc[obeyed]
+        kept.append(fresh)
+        if len(fresh) == 0 and drawn == 0:
+            raise ConstraintError(
+                "constraints: the generator drew no rows, so none can obey the rules; ask for at least one row"
+            )
+    table = kept[0] if len(kept) == 1 else pd.concat(kept)
+    return assert_obeyed(table.iloc[:rows].reset_index(drop=True), rules)
+
+
+def assert_obeyed(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """The same table, checked to have no row that breaks a rule.
+
+    Raises:
+        ConstraintError: names each broken rule and the number of synthetic rows that break it.
+    """
+    broken = {sql: count for sql, count in rules.violations(table).items() if count}
+    if broken:
+        listed = "; ".join(f"{sql!r} in {count} of {len(table)} rows" for sql, count in broken.items())
+        raise ConstraintError(
+            f"constraints: the synthetic table breaks {listed}; it is not released: draw it again with `enforce`"
+        )
+    return table
+
+
+def _next_draw(missing: int, drawn: int, accepted: int, bound: int) -> int:
+    share = (accepted + 1) / (drawn + 1) if drawn else 1.0
+    wanted = missing if not drawn else max(int(np.ceil(missing / share * _SPARE)), _SMALLEST_DRAW)
+    return min(wanted, bound - drawn)
+
+
+def _too_few(broken: dict[str, int], drawn: int, accepted: int, rows: int) -> str:
+    worst = max(broken, key=lambda sql: broken[sql])
+    return (
+        f"constraints: only {accepted} of {drawn} drawn rows obey every rule ({accepted / drawn:.2%}), and {rows} are wanted; most often "
+        f"broken is {worst!r} ({broken[worst] / drawn:.0%} of rows): loosen it, or derive one of its columns after sampling"
+    )

@@ -1,0 +1,51 @@
+"""Expectations as Dagster asset checks: declared from the specification, reported from their outcomes."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from synth_pipeline.errors import SpecError
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.spec import Spec
+from synth_pipeline.validate.expectation import Outcome
+from synth_pipeline.validate.planned import planned_checks
+
+
+def check_specs(spec: Spec) -> list[dg.AssetCheckSpec]:
+    """One check an expectation, on the validation suite; a blocking one stops what comes after it, the release."""
+    keys = DatasetKeys(spec.dataset)
+    return [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=keys.asset("validation_suite"),
+            description=check.description,
+            blocking=check.is_blocking,
+            metadata={"kind": check.kind, "column": check.column or "(table)"},
+            partitions_def=keys.partitions,
+        )
+        for check in planned_checks(spec)
+    ]
+
+
+def check_results(outcomes: Sequence[Outcome], declared: Sequence[dg.AssetCheckSpec]) -> list[dg.AssetCheckResult]:
+    """The outcomes as results of the declared checks.
+
+    Raises:
+        SpecError: if the suite is not the one that was declared when the code was loaded.
+    """
+    names = [outcome.expectation.name for outcome in outcomes]
+    if sorted(names) != sorted(check.name for check in declared):
+        raise SpecError("validation_suite: the suite differs from the checks that were loaded; reload the code location and run again")
+    return [_result(outcome) for outcome in outcomes]
+
+
+def _result(outcome: Outcome) -> dg.AssetCheckResult:
+    # What an outcome observed describes the synthetic table only, so it is a released fact.
+    observed = {name: dg.MetadataValue.float(float(value)) for name, value in outcome.observed.items()}
+    return dg.AssetCheckResult(
+        check_name=outcome.expectation.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.expectation.is_blocking else dg.AssetCheckSeverity.WARN,
+        description=outcome.expectation.description,
+        metadata=observed,
+    )

@@ -1,0 +1,141 @@
+"""How the value of each asset is written to a folder and read back: Parquet for rows, JSON and safetensors for the rest, never pickle."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synth_pipeline.benchmark.scorecard import Scorecard, read_scorecard
+from synth_pipeline.orchestration.keys import AssetName
+from synth_pipeline.privacy.events import event_from_dict
+from synth_pipeline.release.model import ReleasedModel, load_model
+from synth_pipeline.snapshot.take import Snapshot
+from synth_pipeline.table.native import NativeTable
+from synth_pipeline.table.profile import Profile
+from synth_pipeline.validate.expectation import Expectation, Outcome
+from synth_pipeline.walk import Profiled
+
+Outcomes = tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Writes one kind of value into a folder, and reads it back."""
+
+    save: Callable[[Any, Path], None]
+    load: Callable[[Path], Any]
+
+
+def _save_snapshot(snapshot: Snapshot, folder: Path) -> None:
+    _save_rows(snapshot.train, folder / "train.parquet")
+    if snapshot.holdout is not None:
+        _save_rows(snapshot.holdout, folder / "holdout.parquet")
+    native = snapshot.native
+    units = {} if native.units is None else {"units": native.units}
+    np.savez(folder / "native.npz", allow_pickle=False, **{f"c{at}": codes for at, codes in enumerate(native.columns.values())}, **units)
+    facts = {
+        "columns": list(native.columns),
+        "vocabularies": {name: list(values) for name, values in native.vocabularies.items()},
+        "fingerprint": snapshot.fingerprint,
+        "dtypes": dict(snapshot.dtypes),
+    }
+    _write_json(folder / "snapshot.json", facts)
+
+
+def _load_snapshot(folder: Path) -> Snapshot:
+    facts = _read_json(folder / "snapshot.json")
+    with np.load(folder / "native.npz", allow_pickle=False) as arrays:
+        columns = {name: arrays[f"c{at}"] for at, name in enumerate(facts["columns"])}
+        units = arrays["units"] if "units" in arrays.files else None
+    vocabularies = {name: tuple(values) for name, values in facts["vocabularies"].items()}
+    has_holdout = (folder / "holdout.parquet").exists()
+    return Snapshot(
+        train=_load_rows(folder / "train.parquet"),
+        holdout=_load_rows(folder / "holdout.parquet") if has_holdout else None,
+        native=NativeTable(columns, units, vocabularies),
+        fingerprint=facts["fingerprint"],
+        dtypes=facts["dtypes"],
+    )
+
+
+def _save_profiled(profiled: Profiled, folder: Path) -> None:
+    _write_json(folder / "profile.json", profiled.profile.to_json())
+    _write_json(folder / "events.json", [event.to_dict() for event in profiled.events])
+
+
+def _load_profiled(folder: Path) -> Profiled:
+    profile = Profile.from_json(_read_json(folder / "profile.json"))
+    return Profiled(profile, tuple(event_from_dict(event) for event in _read_json(folder / "events.json")))
+
+
+def _save_model(model: ReleasedModel, folder: Path) -> None:
+    model.save(folder / "model")
+
+
+def _load_model(folder: Path) -> ReleasedModel:
+    return load_model(folder / "model")
+
+
+def _save_table(frame: pd.DataFrame, folder: Path) -> None:
+    _save_rows(frame, folder / "data.parquet")
+
+
+def _load_table(folder: Path) -> pd.DataFrame:
+    return _load_rows(folder / "data.parquet")
+
+
+def _save_outcomes(outcomes: Outcomes, folder: Path) -> None:
+    rows = [{"expectation": vars(item.expectation), "passed": item.passed, "observed": dict(item.observed)} for item in outcomes]
+    _write_json(folder / "outcomes.json", rows)
+
+
+def _load_outcomes(folder: Path) -> Outcomes:
+    rows = _read_json(folder / "outcomes.json")
+    return tuple(Outcome(Expectation(**row["expectation"]), row["passed"], row["observed"]) for row in rows)
+
+
+def _save_scorecard(scorecard: Scorecard, folder: Path) -> None:
+    scorecard.write_scorecard(folder / "scorecard.json")
+
+
+def _load_scorecard(folder: Path) -> Scorecard:
+    return read_scorecard(folder / "scorecard.json")
+
+
+def _save_place(place: Path, folder: Path) -> None:
+    (folder / "place.txt").write_text(str(place), encoding="utf-8")
+
+
+def _load_place(folder: Path) -> Path:
+    return Path((folder / "place.txt").read_text(encoding="utf-8"))
+
+
+CODECS: Mapping[AssetName, Codec] = {
+    "real_snapshot": Codec(_save_snapshot, _load_snapshot),
+    "profile": Codec(_save_profiled, _load_profiled),
+    "generator": Codec(_save_model, _load_model),
+    "synthetic_table": Codec(_save_table, _load_table),
+    "validation_suite": Codec(_save_outcomes, _load_outcomes),
+    "tstr_benchmark": Codec(_save_scorecard, _load_scorecard),
+    "release": Codec(_save_place, _load_place),
+}
+
+
+def _save_rows(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, index=False)
+
+
+def _load_rows(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

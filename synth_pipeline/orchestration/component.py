@@ -1,0 +1,73 @@
+"""The Dagster component: one specification in YAML becomes the whole of design 2."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.private_assets import private_assets
+from synth_pipeline.orchestration.released_assets import released_assets
+from synth_pipeline.orchestration.schedules import walk_schedules
+from synth_pipeline.orchestration.sensors import arrival_sensor
+from synth_pipeline.spec import Spec
+
+# A run that is started again by itself would read again: what was read stays spent.
+NO_RETRY_TAGS = {"dagster/max_retries": "0"}
+
+
+@dataclass(frozen=True)
+class SyntheticDataset(dg.Component, dg.Resolvable):
+    """A differentially private synthetic table of every snapshot of a real one.
+
+    The attributes are those of a specification (`synth-pipeline schema` prints them). A relative `source.uri` lies in the home folder.
+    From it come the assets real_snapshot, profile, generator, synthetic_table, validation_suite, tstr_benchmark and release, one
+    partition a snapshot, a job that walks them, a sensor for new snapshots, and a schedule where one is given.
+
+    Attributes:
+        spec: the specification.
+    """
+
+    spec: Spec
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """The model that the attributes in YAML are read by: the specification itself."""
+        return Spec
+
+    @classmethod
+    def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> "SyntheticDataset":
+        """The component of a specification, with templates such as `{{ env.NAME }}` in texts filled in."""
+        content: Any = context.resolve_value(model.model_dump(mode="json", by_alias=True))
+        return cls(Spec.from_mapping(content))
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """What Dagster's tools list the component under."""
+        return dg.ComponentTypeSpec(
+            description="Differentially private synthetic tables from snapshots of a real one.",
+            tags=["differential-privacy", "synthetic-data"],
+        )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Every Dagster definition of the dataset."""
+        return dataset_definitions(self.spec)
+
+
+def dataset_definitions(spec: Spec) -> dg.Definitions:
+    """Every Dagster definition of a dataset, without resources."""
+    keys = DatasetKeys(spec.dataset)
+    job = dg.define_asset_job(
+        keys.job,
+        selection=dg.AssetSelection.assets(*keys.assets),
+        partitions_def=keys.partitions,
+        description=f"One walk of {spec.dataset}: from a snapshot to a release, at ε = {spec.privacy.epsilon:g}.",
+        tags=NO_RETRY_TAGS,
+    )
+    return dg.Definitions(
+        assets=[*private_assets(spec), *released_assets(spec)],
+        jobs=[job],
+        sensors=[arrival_sensor(spec, job)] if spec.source else [],
+        schedules=walk_schedules(spec, job),
+    )

@@ -1,0 +1,61 @@
+"""Two IO managers, one for each zone: values as folders of files in the home's stores, written whole or not at all."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from synth_pipeline.errors import TableError
+from synth_pipeline.integrations.stores import FolderStore, Home
+from synth_pipeline.orchestration.codecs import CODECS, Codec
+from synth_pipeline.orchestration.keys import AssetName
+from synth_pipeline.orchestration.made import Made, Origin
+
+_ORIGIN = "origin.json"
+
+
+class ZoneIOManager(dg.ConfigurableIOManager):
+    """Keeps the value of an asset at `<zone>/<dataset>/<snapshot>/<asset>/` in the home.
+
+    Nothing that it writes or reads becomes metadata.
+
+    Attributes:
+        home: path of the home folder.
+        zone: `private` (owner only) or `released`.
+    """
+
+    home: str
+    zone: Literal["private", "released"]
+
+    def handle_output(self, context: dg.OutputContext, obj: Made[Any]) -> None:
+        """Write the value of an asset, and which walk made it."""
+        codec, place = _codec_and_place(context.asset_key, context.asset_partition_key)
+
+        def save(folder: Path) -> None:
+            codec.save(obj.value, folder)
+            (folder / _ORIGIN).write_text(json.dumps(obj.origin.to_json()), encoding="utf-8")
+
+        self._store().write(save, *place)
+
+    def load_input(self, context: dg.InputContext) -> Made[Any]:
+        """Read the value of an upstream asset for the same snapshot."""
+        codec, place = _codec_and_place(context.asset_key, context.asset_partition_key)
+
+        def load(folder: Path) -> Made[Any]:
+            origin = Origin.from_json(json.loads((folder / _ORIGIN).read_text(encoding="utf-8")))
+            return Made(codec.load(folder), origin)
+
+        return self._store().read(load, *place)
+
+    def _store(self) -> FolderStore:
+        home = Home.at(self.home)
+        return home.private if self.zone == "private" else home.released
+
+
+def _codec_and_place(asset: dg.AssetKey, partition: str) -> tuple[Codec, tuple[str, str, str]]:
+    dataset, name = asset.path
+    if name not in CODECS:
+        raise TableError(f"{asset.to_user_string()}: no store for this asset; there are {', '.join(CODECS)}")
+    known: AssetName = name  # pyright: ignore[reportAssignmentType]  # one of the literal's names, as just checked
+    return CODECS[known], (dataset, partition, known)

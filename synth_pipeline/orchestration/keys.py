@@ -1,0 +1,64 @@
+"""The names under which a dataset appears in Dagster (design 2: asset keys are fixed)."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import dagster as dg
+
+AssetName: TypeAlias = Literal[
+    "real_snapshot", "profile", "generator", "synthetic_table", "validation_suite", "tstr_benchmark", "release"
+]
+ASSET_NAMES: tuple[AssetName, ...] = get_args(AssetName)
+
+PRIVATE_IO = "private_io"
+RELEASED_IO = "released_io"
+LOCATION = "synth-pipeline"
+
+
+@dataclass(frozen=True)
+class DatasetKeys:
+    """Every Dagster name of one dataset.
+
+    Attributes:
+        dataset: its name.
+
+    Example:
+        >>> DatasetKeys("gss").asset("profile").to_user_string()
+        'gss/profile'
+    """
+
+    dataset: str
+
+    def asset(self, name: AssetName) -> dg.AssetKey:
+        """Key of an asset."""
+        return dg.AssetKey([self.dataset, name])
+
+    @property
+    def assets(self) -> tuple[dg.AssetKey, ...]:
+        """Keys of all assets, in walk order."""
+        return tuple(self.asset(name) for name in ASSET_NAMES)
+
+    @property
+    def partitions_name(self) -> str:
+        """Name of the dynamic partitions: one key a snapshot."""
+        return f"{self.dataset}_snapshots"
+
+    @property
+    def partitions(self) -> dg.DynamicPartitionsDefinition:
+        """The dynamic partitions."""
+        return dg.DynamicPartitionsDefinition(name=self.partitions_name)
+
+    @property
+    def job(self) -> str:
+        """Name of the job that runs one whole walk."""
+        return f"{self.dataset}_walk"
+
+    @property
+    def sensor(self) -> str:
+        """Name of the sensor that watches for snapshots."""
+        return f"{self.dataset}_arrivals"
+
+    @property
+    def schedule(self) -> str:
+        """Name of the schedule that walks the newest snapshot."""
+        return f"{self.dataset}_schedule"

@@ -1,0 +1,193 @@
+"""The released model: generator, profile and schema together, which samples tables of values under conditions and rules.
+
+It holds released and public facts only, so it can be stored, shared and sampled without end.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synth_pipeline.constrain.enforce import enforce
+from synth_pipeline.constrain.rules import Rules
+from synth_pipeline.encode.condition import Condition, compile_condition
+from synth_pipeline.encode.decode import decode
+from synth_pipeline.encode.identifier import invent_identifiers
+from synth_pipeline.errors import ModelError, PredicateError, SynthPipelineError
+from synth_pipeline.generate.engine_registry import engine_for
+from synth_pipeline.generate.protocol import Generator
+from synth_pipeline.privacy.events import Event
+from synth_pipeline.snapshot.dtypes import restore_dtypes
+from synth_pipeline.spec import Spec
+from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
+from synth_pipeline.table.predicate import Predicate, parse_predicate, region_table
+from synth_pipeline.table.profile import CategoryProfile, Profile
+from synth_pipeline.table.region import Region, RegionTable
+
+FORMAT = 1
+MOST_ROWS = 100_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ReleasedModel:
+    """A trained generator with all that is needed to sample a table from it.
+
+    Attributes:
+        spec: the specification that it was trained by.
+        profile: the released profile.
+        generator: the engine's released state.
+        dtypes: dtype of each column of the real table, in its order; a public schema.
+    """
+
+    spec: Spec
+    profile: Profile
+    generator: Generator
+    dtypes: Mapping[str, str]
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Every DP event of the profile and the training."""
+        return self.generator.events
+
+    def sample(self, rows: int, where: str | None = None, seed: int | None = None) -> pd.DataFrame:
+        """A synthetic table with the real table's columns, order and dtypes; free of budget.
+
+        Args:
+            rows: number of rows, at least 1.
+            where: SQL condition that every row satisfies, met by conditioning inside the model.
+            seed: seed of the draw; None for a fresh one.
+
+        Raises:
+            PredicateError: if the condition does not parse or compares columns with one another.
+            ConstraintError: if no row can satisfy the condition and the rules together.
+            ModelError: if `rows` is out of range.
+
+        Privacy:
+            Post-processing of released values.
+        """
+        if not 1 <= rows <= MOST_ROWS:
+            raise ModelError(f"rows: {rows:,} asked for; a table has between 1 and {MOST_ROWS:,} rows")
+        rng = np.random.default_rng(seed)
+        rules = Rules.from_columns(self.columns, self.spec.constraints)
+        table, residual = self._regions(rules, where)
+        condition = None if table is None else compile_condition(table, self.profile, where="--where" if where else "constraints")
+        named = {} if table is None else dict(zip(table.columns, table.regions, strict=True))
+        frame = enforce(lambda count: self._draw(count, condition, named, rng), rows, residual)
+        if self.spec.identifiers:
+            invented = invent_identifiers(self.spec.identifiers, rows, seed=int(rng.integers(2**31)))
+            frame = pd.concat([frame.reset_index(drop=True), invented], axis=1)
+        return restore_dtypes(frame, self.dtypes)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
+
+        Raises:
+            ModelError: if the folder exists and holds anything but a model.
+        """
+        target = Path(folder)
+        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / "model.json").exists())):
+            raise ModelError(f"{target}: exists and is not a model; give another place")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            self._write(draft)
+            draft.chmod(0o755)
+            _replace_folder(draft, target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return target
+
+    @property
+    def columns(self) -> dict[str, ModelledColumn]:
+        """The modelled columns, with discovered categories filled in, in table order."""
+        return resolved_columns(self.spec, self.profile)
+
+    def _write(self, folder: Path) -> None:
+        content = {
+            "format": FORMAT,
+            "kind": self.generator.kind,
+            "spec": self.spec.model_dump(mode="json", by_alias=True),
+            "dtypes": dict(self.dtypes),
+        }
+        (folder / "model.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+        (folder / "profile.json").write_text(json.dumps(self.profile.to_json()), encoding="utf-8")
+        self.generator.save(folder)
+
+    def _regions(self, rules: Rules, where: str | None) -> tuple[RegionTable | None, Rules]:
+        """The condition as regions, with as many rules in it as have that form, and the rules that are left."""
+        asked: list[Predicate] = []
+        if where is not None:
+            asked.append(parse_predicate(where, self.columns, where="--where"))
+            if region_table(asked, self.columns, semantics="where") is None:
+                raise PredicateError("--where: compares columns with one another; compare each column with constants instead")
+        inside = rules.compilable(self.columns)
+        semantics = ["where" for _ in asked] + ["check" for _ in inside]
+        predicates = [*asked, *inside]
+        if not predicates:
+            return None, rules
+        table = region_table(predicates, self.columns, semantics=semantics)  # pyright: ignore[reportArgumentType]
+        if table is not None:
+            return table, rules.without(inside)
+        return (region_table(asked, self.columns, semantics="where") if asked else None), rules
+
+    def _draw(
+        self, rows: int, condition: Condition | None, named: Mapping[str, tuple[Region, ...]], rng: np.random.Generator
+    ) -> pd.DataFrame:
+        encoded = self.generator.sample(rows, where=condition, rng=rng)
+        regions = {encoded.domain.index(name): found for name, found in named.items()}
+        return decode(encoded, self.profile, rng=rng, regions=regions)
+
+
+def resolved_columns(spec: Spec, profile: Profile) -> dict[str, ModelledColumn]:
+    """The modelled columns in the profile's order, discovered ones with the categories that were found."""
+    columns: dict[str, ModelledColumn] = {}
+    for released in profile.columns:
+        column = spec.modelled[released.name]
+        if isinstance(column, CategoricalColumn) and column.discover and isinstance(released, CategoryProfile):
+            found = tuple(category for category in released.categories if not isinstance(category, bool))
+            column = column.model_copy(update={"categories": found or ("other",), "discover": False})
+        columns[released.name] = column
+    return columns
+
+
+def load_model(folder: str | Path) -> ReleasedModel:
+    """The model that `ReleasedModel.save` wrote.
+
+    Raises:
+        ModelError: if the folder is missing, damaged, or of another format.
+    """
+    place = Path(folder)
+    try:
+        content: dict[str, Any] = json.loads((place / "model.json").read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ModelError(f"{place}: model format {content['format']}; this version reads format {FORMAT}; fit it again")
+        profile = Profile.from_json(json.loads((place / "profile.json").read_text(encoding="utf-8")))
+        generator = engine_for(content["kind"]).load(place)
+        return ReleasedModel(Spec.from_mapping(content["spec"], where=str(place)), profile, generator, content["dtypes"])
+    except FileNotFoundError:
+        raise ModelError(f"{place}: no model there; give a folder that `fit` wrote") from None
+    except SynthPipelineError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{place}: damaged model ({type(error).__name__}); fit it again") from None
+
+
+
+
+def _replace_folder(draft: Path, target: Path) -> None:
+    """Put a finished folder in place of an older one."""
+    if not target.exists():
+        os.rename(draft, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    os.rename(target, old / "model")
+    os.rename(draft, target)
+    shutil.rmtree(old, ignore_errors=True)

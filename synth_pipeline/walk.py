@@ -1,0 +1,333 @@
+"""The whole walk, from a private table to a release, as plain functions: read this first.
+
+    open_walk ─► take ─► profile ─► train ─► synthesize ─► validate ─► benchmark ─► assemble
+     reserve    private  charged    charged   free          free       internal     released
+
+Each stage is one function; `run_walk` calls them one after another, and Dagster (see `orchestration`) calls the same ones from its assets,
+each in a process of its own. Raw rows live in a `Snapshot` and go no further than a `Curator`; what `profile` and `train` return is
+released.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from synth_pipeline.benchmark.scorecard import Scorecard, score
+from synth_pipeline.constrain.rules import Rules
+from synth_pipeline.encode.identifier import check_providers
+from synth_pipeline.errors import CheckFailed, LedgerError, SynthPipelineError
+from synth_pipeline.generate.engine_registry import engine_for
+from synth_pipeline.generate.plan import Plan, make_plan
+from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.privacy.accounting import composed_epsilon
+from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Cap, Ledger, Reservation, WalkKey
+from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.profile.build import build_profile
+from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
+from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.snapshot.take import Snapshot, take_snapshot
+from synth_pipeline.spec import Spec
+from synth_pipeline.table.profile import Profile
+from synth_pipeline.validate.evaluate import check
+from synth_pipeline.validate.expectation import Expectation, Outcome
+from synth_pipeline.validate.suite import build_suite
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A walk whose budget is reserved.
+
+    Attributes:
+        spec: the dataset's specification.
+        snapshot: name of the snapshot (its partition key).
+        plan: what it may charge.
+        ledger: where it is charged.
+        reservation: its place in the ledger.
+    """
+
+    spec: Spec
+    snapshot: str
+    plan: Plan
+    ledger: Ledger
+    reservation: Reservation
+
+    @property
+    def key(self) -> WalkKey:
+        """What makes this walk the same walk in another process."""
+        return self.reservation.key
+
+    def curator(self, snapshot: Snapshot, *, stage: str, spent: Sequence[Event] = ()) -> Curator:
+        """A curator over a snapshot's training rows, charged to this walk."""
+        unit = PrivacyUnit(self.spec.privacy.unit.column, self.spec.privacy.unit.max_rows)
+        return Curator(
+            snapshot.native,
+            unit=unit,
+            budget=self.plan.budget,
+            spent=spent,
+            before_first_answer=lambda: self.ledger.mark_read(self.reservation, stage=stage),
+        )
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What the profile stage releases.
+
+    Attributes:
+        profile: the released profile.
+        events: the DP events that it ran.
+    """
+
+    profile: Profile
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class WalkResult:
+    """Where a walk ended.
+
+    Attributes:
+        model: the released model.
+        synthetic: the synthetic table.
+        outcomes: outcome of each expectation.
+        scorecard: scores on real rows; internal.
+        release: folder of the bundle.
+        epsilon: composed ε of the events that ran.
+    """
+
+    model: ReleasedModel
+    synthetic: pd.DataFrame
+    outcomes: tuple[Outcome, ...]
+    scorecard: Scorecard
+    release: Path
+    epsilon: float
+
+
+def check_spec(spec: Spec) -> None:
+    """Everything about a specification that can be wrong before a file is opened: rules, invented columns.
+
+    Raises:
+        PredicateError: if a constraint does not parse or names no column.
+        SpecError: if an identifier's provider is unknown.
+    """
+    Rules.from_spec(spec)
+    check_providers(spec.identifiers)
+
+
+def open_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, cohort: str | None = None) -> Walk:
+    """Plan a walk from public facts and reserve its budget, before any row is read.
+
+    Args:
+        spec: the dataset's specification.
+        snapshot: name of the snapshot; with disjoint cohorts, the block of people that is charged.
+        ledger: where it is charged.
+        walk_id: identity of this attempt; a repeat with the same one finds its own reservation while nothing was read.
+        cohort: block of people to charge; default: the snapshot with disjoint cohorts, else everyone.
+
+    Raises:
+        BudgetRefused: if the cap would be passed; the ledger is unchanged.
+    """
+    check_spec(spec)
+    plan = make_plan(spec)
+    if cohort is None:
+        cohort = snapshot if spec.privacy.cohorts.by == "disjoint" else ALL_COHORTS
+    cap = Cap(spec.privacy.cap.epsilon, spec.privacy.cap_delta)
+    reservation = ledger.reserve(_walk_key(spec, snapshot, walk_id), plan.charge(), cap=cap, cohort=cohort)
+    return Walk(spec, snapshot, plan, ledger, reservation)
+
+
+def resume_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str) -> Walk:
+    """The walk that another process opened.
+
+    Raises:
+        LedgerError: if there is none, or its budget is spent already.
+    """
+    record = ledger.find(_walk_key(spec, snapshot, walk_id))
+    if record is None or record.status == "committed":
+        state = "has no reservation" if record is None else "is spent already"
+        raise LedgerError(
+            f"{spec.dataset}/{snapshot}: this walk {state} in the ledger; start again from {spec.dataset}/real_snapshot, which reserves anew"
+        )
+    return Walk(spec, snapshot, make_plan(spec), ledger, record.reservation)
+
+
+def take(walk: Walk, frame: pd.DataFrame, *, key: bytes, holdout: bool = True) -> Snapshot:
+    """Check, bound and split a raw table; a refusal gives the reservation back, for nothing was answered.
+
+    Raises:
+        TableError: if the table does not hold what the specification declares.
+    """
+    try:
+        return take_snapshot(frame, walk.spec, key=key, holdout=holdout)
+    except SynthPipelineError:
+        give_back(walk, "the snapshot was refused before any answer")
+        raise
+
+
+def give_back(walk: Walk, reason: str) -> None:
+    """Release a reservation of which nothing was read."""
+    record = walk.ledger.find(walk.key)
+    if record is not None and record.status == "reserved":
+        walk.ledger.release(walk.reservation, reason)
+
+
+def profile(walk: Walk, snapshot: Snapshot, *, runtime: RuntimeConfig | None = None) -> Profiled:
+    """Measure the row count and every column; charged."""
+    engine = engine_for(walk.plan.generator)
+    curator = walk.curator(snapshot, stage="profile")
+    progress = (runtime or RuntimeConfig()).report
+    columns = {name: walk.spec.modelled[name] for name in snapshot.dtypes if name in walk.spec.modelled}
+    released = build_profile(curator, columns, share=engine.profile_share, progress=progress)
+    return Profiled(released, curator.events)
+
+
+def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: RuntimeConfig | None = None) -> ReleasedModel:
+    """Train the generator on what is left of the budget, and commit the walk to the ledger."""
+    engine = engine_for(walk.plan.generator)
+    curator = walk.curator(snapshot, stage="generator", spent=profiled.events)
+    generator = engine.fit(
+        curator, profiled.profile, engine.make_config(walk.spec), budget=walk.plan.budget, runtime=runtime or RuntimeConfig()
+    )
+    events = curator.events
+    walk.ledger.commit(walk.reservation, events, composed_epsilon(events, walk.plan.budget.delta))
+    return ReleasedModel(walk.spec, profiled.profile, generator, snapshot.dtypes)
+
+
+def synthesize(model: ReleasedModel, *, rows: int | None = None, seed: int | None = None) -> pd.DataFrame:
+    """The synthetic table: as many rows as the specification says (`match`: the noisy row count), or as asked."""
+    if rows is None:
+        rows = model.profile.row_count if model.spec.rows == "match" else int(model.spec.rows)
+    return model.sample(rows, seed=seed)
+
+
+def expectations(model: ReleasedModel, *, rows: int) -> tuple[Expectation, ...]:
+    """What the synthetic table must satisfy, from the specification and the released profile."""
+    return build_suite(model.spec, model.profile, rows=rows)
+
+
+def benchmark(
+    snapshot: Snapshot, synthetic: pd.DataFrame, spec: Spec, *, progress: Callable[[str], None] | None = None
+) -> Scorecard:
+    """Scores of the synthetic table against training and holdout rows; internal."""
+    if snapshot.holdout is None:
+        raise LedgerError("benchmark: this snapshot was taken without a holdout; take it again with one")
+    return score(snapshot.train, snapshot.holdout, synthetic, spec, progress=progress)
+
+
+def release_facts(walk_key: WalkKey, model: ReleasedModel, *, fingerprint: str, outcomes: tuple[Outcome, ...], rows: int) -> ReleaseFacts:
+    """The released and public facts that a bundle carries."""
+    privacy = model.spec.privacy
+    return ReleaseFacts(
+        dataset=model.spec.dataset,
+        version=release_version(walk_key.snapshot, walk_key.walk_id),
+        spec=model.spec,
+        profile=model.profile,
+        events=[event.to_dict() for event in model.events],
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+        composed_epsilon=composed_epsilon(model.events, privacy.delta),
+        accountant=ACCOUNTANT,
+        snapshot_fingerprint=fingerprint,
+        code_version=walk_key.code_version,
+        ledger_entry=f"{walk_key.dataset}/{walk_key.snapshot}/{walk_key.walk_id}",
+        outcomes=outcomes,
+        generator={"kind": model.generator.kind, "facts": model.generator.facts},
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=rows,
+    )
+
+
+def fit(
+    spec: Spec,
+    data: pd.DataFrame,
+    *,
+    ledger: Ledger,
+    key: bytes | None = None,
+    runtime: RuntimeConfig | None = None,
+) -> ReleasedModel:
+    """Profile and train on all rows of a table, without Dagster and without a holdout; charges the ledger.
+
+    The charge goes to every cohort of the dataset, because a table in memory does not say which snapshot it is.
+
+    Args:
+        spec: the dataset's specification.
+        data: the private table.
+        ledger: where it is charged.
+        key: secret of the keyed choice of rows where people have many; default: a fresh one.
+        runtime: device, seed of post-processing, progress.
+
+    Raises:
+        BudgetRefused: before any row is read, if the cap would be passed.
+        TableError: if the table does not hold what the specification declares; nothing is charged then.
+    """
+    walk_id = uuid.uuid4().hex
+    walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)
+    snapshot = take(walk, data, key=key or uuid.uuid4().bytes + uuid.uuid4().bytes, holdout=False)
+    return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
+
+
+def run_walk(
+    spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path, runtime: RuntimeConfig | None = None
+) -> WalkResult:
+    """The whole walk in this process.
+
+    Raises:
+        BudgetRefused: before any row is read.
+        CheckFailed: if a blocking expectation failed; no release is written, the budget stays spent.
+    """
+    walk = open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=uuid.uuid4().hex)
+    taken = take(walk, data, key=key)
+    model = train(walk, taken, profile(walk, taken, runtime=runtime), runtime=runtime)
+    synthetic = synthesize(model)
+    outcomes = check(synthetic, expectations(model, rows=len(synthetic)))
+    require_passed(outcomes)
+    scorecard = benchmark(taken, synthetic, spec)
+    facts = release_facts(walk.key, model, fingerprint=taken.fingerprint, outcomes=outcomes, rows=len(synthetic))
+    folder = write_bundle(releases / spec.dataset / facts.version, facts, synthetic)
+    return WalkResult(model, synthetic, outcomes, scorecard, folder, facts.composed_epsilon)
+
+
+def require_passed(outcomes: Sequence[Outcome]) -> None:
+    """Stop where a blocking expectation failed.
+
+    Raises:
+        CheckFailed: naming every one that did.
+    """
+    failed = [outcome.expectation.name for outcome in outcomes if outcome.is_blocking_failure]
+    if failed:
+        raise CheckFailed(f"validation: {len(failed)} blocking expectation(s) failed: {', '.join(failed)}; no release was written")
+
+
+def release_version(snapshot: str, walk_id: str) -> str:
+    """Name of a release: the snapshot it was made from, and the walk that made it."""
+    return f"{snapshot}-{hashlib.sha256(walk_id.encode()).hexdigest()[:8]}"
+
+
+ACCOUNTANT = "discrete Gaussians by exact Gaussian-DP composition with the rounding bound σ² − c; DP-SGD by privacy loss distributions"
+
+
+@cache
+def code_version() -> str:
+    """Version of the package and a digest of its source files."""
+    try:
+        number = version("synth-pipeline")
+    except PackageNotFoundError:
+        number = "unknown"
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{number}+{digest.hexdigest()[:12]}"
+
+
+def _walk_key(spec: Spec, snapshot: str, walk_id: str) -> WalkKey:
+    return WalkKey(spec.dataset, snapshot, spec.digest, code_version(), walk_id)
+

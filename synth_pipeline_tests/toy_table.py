@@ -1,0 +1,60 @@
+"""A small table with every kind of column, as frame, specification and native codes; for tests."""
+
+import numpy as np
+import pandas as pd
+
+from synth_pipeline.privacy.budget import Budget
+from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.snapshot.native import to_native
+from synth_pipeline.spec import Spec
+from synth_pipeline_tests.seeded_noise import SeededNoise
+
+CITIES = ("Aachen", "Bonn", "Celle", "Dresden")
+
+
+def toy_spec(**privacy: object) -> Spec:
+    return Spec.from_mapping(
+        {
+            "dataset": "toy",
+            "columns": {
+                "age": {"kind": "integer", "min": 0, "max": 99},
+                "income": {"kind": "float", "min": 0, "max": 200000, "precision": 2, "nullable": True},
+                "gain": {"kind": "integer", "min": 0, "max": 99999},
+                "visit": {"kind": "datetime", "min": "2020-01-01", "max": "2025-01-01"},
+                "city": {"kind": "categorical", "discover": True},
+                "grade": {"kind": "ordinal", "categories": ["low", "mid", "high"], "nullable": True},
+                "member": {"kind": "boolean"},
+            },
+            "privacy": {"epsilon": 2.0, "delta": 1e-5, **privacy},
+            "benchmark": {"target": "member"},
+        }
+    )
+
+
+def toy_frame(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
+    """Ages drive incomes, grades and membership; gains are zero for most; visits are whole days."""
+    rng = np.random.default_rng(seed)
+    age = np.clip(rng.normal(45, 15, rows), 0, 99).round().astype(np.int64)
+    income = np.round(np.clip(rng.lognormal(9.5 + age / 100, 0.5), 0, 200000), -2)
+    gain = np.where(rng.random(rows) < 0.9, 0, np.where(rng.random(rows) < 0.5, 15024, rng.integers(1, 50000, rows)))
+    grade = np.array(["low", "mid", "high"], dtype=object)[np.clip((age // 30) + rng.integers(-1, 2, rows), 0, 2)]
+    return pd.DataFrame(
+        {
+            "age": age,
+            "income": np.where(rng.random(rows) < 0.1, np.nan, income),
+            "gain": gain,
+            "visit": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1800, rows), unit="D"),
+            "city": pd.Series(np.array(CITIES, dtype=object)[rng.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])], dtype="str"),
+            "grade": pd.Series(np.where(rng.random(rows) < 0.05, None, grade), dtype="str"),
+            "member": rng.random(rows) < np.where(age > 50, 0.8, 0.2),
+        }
+    )
+
+
+def toy_curator(spec: Spec, frame: pd.DataFrame, *, seed: int | None = 0, max_rows: int = 1) -> Curator:
+    """A curator over a frame; with a seed its noise repeats, without one it is the secure source."""
+    native, _ = to_native(frame, spec)
+    budget = Budget.for_walk(epsilon=spec.privacy.epsilon, delta=spec.privacy.delta, discovered_columns=1)
+    noise = None if seed is None else SeededNoise(seed)
+    return Curator(native, unit=PrivacyUnit("id" if max_rows > 1 else None, max_rows), budget=budget, noise=noise)
