@@ -42,8 +42,12 @@ class Source(_Section):
 class Unit(_Section):
     """Whose privacy is protected."""
 
-    column: str | None = Field(default=None, description="Column that names the person a row belongs to; null: each row is a person.")
-    max_rows: int = Field(default=1, ge=1, le=1000, description="Rows kept of each person (a keyed random choice); more are dropped.")
+    column: str | None = Field(
+        default=None, description="Column that names the person a row belongs to; null: each row is a person."
+    )
+    max_rows: int = Field(
+        default=1, ge=1, le=1000, description="Rows kept of each person (a keyed random choice); more are dropped."
+    )
 
     @model_validator(mode="after")
     def _rows_need_a_column(self) -> "Unit":
@@ -55,8 +59,12 @@ class Unit(_Section):
 class CapSpec(_Section):
     """What the ledger lets be spent on the same people, over all releases together."""
 
-    epsilon: float = Field(default=10.0, gt=0, le=1_000_000, description="Composed ε (at the cap's δ) that no charge may pass.")
-    delta: float | None = Field(default=None, gt=0, lt=1, description="δ at which the cap's ε is composed; default: privacy.delta.")
+    epsilon: float = Field(
+        default=10.0, gt=0, le=1_000_000, description="Composed ε (at the cap's δ) that no charge may pass."
+    )
+    delta: float | None = Field(
+        default=None, gt=0, lt=1, description="δ at which the cap's ε is composed; default: privacy.delta."
+    )
     period: str | None = Field(default=None, description="Calendar period after which the cap renews; null: never.")
 
 
@@ -64,23 +72,30 @@ class Cohorts(_Section):
     """How the people of different snapshots relate."""
 
     by: Literal["disjoint"] | None = Field(
-        default=None, description="`disjoint`: each person is in one snapshot only, so snapshots compose in parallel; null: they overlap."
+        default=None,
+        description="`disjoint`: each person is in one snapshot only, so snapshots compose in parallel; null: they overlap.",
     )
 
 
 class Privacy(_Section):
     """The guarantee: ε, δ, whose privacy, and the cap over time."""
 
-    epsilon: float = Field(gt=0, le=100, allow_inf_nan=False, description="ε of one full walk: profile + generator; nothing outside it.")
-    delta: float = Field(default=1e-6, gt=0, lt=0.01, description="δ of one full walk; well below 1 / number of people.")
-    unit: Unit = Field(default=Unit(), description="Whose privacy is protected.")
+    epsilon: float = Field(
+        gt=0, le=100, allow_inf_nan=False, description="ε of one full walk: profile + generator; nothing outside it."
+    )
+    delta: float = Field(
+        default=1e-6, gt=0, lt=0.01, description="δ of one full walk; well below 1 / number of people."
+    )
+    unit: Unit = Field(default=Unit(), description="The privacy unit: a row, or a person with several rows.")
     cap: CapSpec = Field(default=CapSpec(), description="Cap over all releases.")
-    cohorts: Cohorts = Field(default=Cohorts(), description="How the people of different snapshots relate.")
+    cohorts: Cohorts = Field(default=Cohorts(), description="Whether snapshots hold the same people.")
 
     @model_validator(mode="after")
     def _walk_fits_cap(self) -> "Privacy":
         if self.cap.epsilon < self.epsilon:
-            raise ValueError(f"cap.epsilon ({self.cap.epsilon:g}) is below epsilon ({self.epsilon:g}): no walk could ever run")
+            raise ValueError(
+                f"cap.epsilon ({self.cap.epsilon:g}) is below epsilon ({self.epsilon:g}): no walk could ever run"
+            )
         if self.cap_delta < self.delta:
             raise ValueError(f"cap.delta ({self.cap_delta:g}) is below delta ({self.delta:g}): no walk could ever run")
         return self
@@ -109,8 +124,12 @@ class Implication(_Section):
 class Benchmark(_Section):
     """The prediction task of the train-on-synthetic-test-on-real benchmark."""
 
-    target: str = Field(description="Column to predict; a public choice. The generator may spend more of its budget on it.")
-    task: Literal["classification", "regression"] = Field(default="classification", description="Kind of prediction task.")
+    target: str = Field(
+        description="Column to predict; a public choice. The generator may spend more of its budget on it."
+    )
+    task: Literal["classification", "regression"] = Field(
+        default="classification", description="Kind of prediction task."
+    )
 
 
 class Fairness(_Section):
@@ -123,20 +142,25 @@ class Drift(_Section):
     """Private comparison of a fresh snapshot with the released profile."""
 
     epsilon: float = Field(gt=0, description="ε of one drift report.")
-    on_drift: Literal["reuse", "resample", "refresh", "refit"] = Field(default="refit", description="What happens when drift is found.")
+    on_drift: Literal["reuse", "resample", "refresh", "refit"] = Field(
+        default="refit", description="What happens when drift is found."
+    )
 
 
 class ReleaseSpec(_Section):
     """How a release comes about."""
 
-    approval: Literal["manual", "auto"] = Field(default="manual", description="`manual`: a release is a candidate until approved.")
+    approval: Literal["manual", "auto"] = Field(
+        default="manual", description="`manual`: a release is a candidate until approved."
+    )
 
 
 class Validation(_Section):
     """Which failed expectations stop a release."""
 
     severity: dict[Literal["schema", "domain", "nulls", "constraints", "fidelity"], Severity] = Field(
-        default={}, description="Severity by kind of expectation; default: all `block`, but for `fidelity`, which warns."
+        default={},
+        description="Severity by kind of expectation; default: all `block`, but for `fidelity`, which warns.",
     )
 
 
@@ -155,22 +179,35 @@ class Spec(_Section):
         1e-06
     """
 
-    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="Name of the dataset: lower case, digits, underscores.")
-    source: Source | None = Field(default=None, description="Where snapshots arrive; not needed by `fit`.")
-    columns: dict[str, Column] = Field(min_length=1, description="Every column of the table, in any order; a public schema.")
-    privacy: Privacy = Field(description="The guarantee.")
-    generator: GeneratorSpec = Field(default=GeneratorSpec(), description="Which generator is trained.")
-    holdout: float = Field(default=0.2, gt=0, lt=0.9, description="Share of people kept for evaluation, never seen by the generator.")
-    rows: Annotated[int | Literal["match"], AfterValidator(_public_epsilon)] = Field(
-        default="match", description="Rows of the synthetic table: `match` (the noisy row count of the real one) or a number."
+    dataset: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,62}$", description="Name of the dataset: lower case, digits, underscores."
     )
-    constraints: tuple[str | Implication, ...] = Field(default=(), description="Rules in SQL boolean form that every released row obeys.")
-    benchmark: Benchmark | None = Field(default=None, description="Prediction task of the benchmark; null: fidelity only.")
+    source: Source | None = Field(default=None, description="Where snapshots arrive; not needed by `fit`.")
+    columns: dict[str, Column] = Field(
+        min_length=1, description="Every column of the table, in any order; a public schema."
+    )
+    privacy: Privacy = Field(description="The guarantee that every walk keeps.")
+    generator: GeneratorSpec = Field(default=GeneratorSpec(), description="The engine that learns from the table.")
+    holdout: float = Field(
+        default=0.2, gt=0, lt=0.9, description="Share of people kept for evaluation, never seen by the generator."
+    )
+    rows: Annotated[int | Literal["match"], AfterValidator(_public_epsilon)] = Field(
+        default="match",
+        description="Rows of the synthetic table: `match` (the noisy row count of the real one) or a number.",
+    )
+    constraints: tuple[str | Implication, ...] = Field(
+        default=(), description="Rules in SQL boolean form that every released row obeys."
+    )
+    benchmark: Benchmark | None = Field(
+        default=None, description="Prediction task of the benchmark; null: fidelity only."
+    )
     validation: Validation = Field(default=Validation(), description="Which failed expectations stop a release.")
     fairness: Fairness | None = Field(default=None, description="Groups for which the benchmark is reported apart.")
     drift: Drift | None = Field(default=None, description="Private drift detection.")
-    schedule: str | None = Field(default=None, description="Cron line on which the newest snapshot is walked; null: by sensor only.")
-    release: ReleaseSpec = Field(default=ReleaseSpec(), description="How a release comes about.")
+    schedule: str | None = Field(
+        default=None, description="Cron line on which the newest snapshot is walked; null: by sensor only."
+    )
+    release: ReleaseSpec = Field(default=ReleaseSpec(), description="What it takes for a release to count.")
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Spec":
@@ -190,7 +227,11 @@ class Spec(_Section):
     @model_validator(mode="after")
     def _only_what_is_built(self) -> "Spec":
         for key, is_asked, remedy in (
-            (f"generator.kind: {self.generator.kind}", self.generator.kind not in BUILT_GENERATORS, f"use {', '.join(BUILT_GENERATORS)}"),
+            (
+                f"generator.kind: {self.generator.kind}",
+                self.generator.kind not in BUILT_GENERATORS,
+                f"use {', '.join(BUILT_GENERATORS)}",
+            ),
             ("drift", self.drift is not None, "leave the section out"),
             ("fairness", self.fairness is not None, "leave the section out"),
             ("privacy.cap.period", self.privacy.cap.period is not None, "use null"),
@@ -215,7 +256,8 @@ class Spec(_Section):
     def rules(self) -> tuple[str, ...]:
         """Every constraint as one SQL boolean expression; an implication becomes `NOT (if) OR (then)`."""
         return tuple(
-            rule if isinstance(rule, str) else f"NOT ({rule.condition}) OR ({rule.consequence})" for rule in self.constraints
+            rule if isinstance(rule, str) else f"NOT ({rule.condition}) OR ({rule.consequence})"
+            for rule in self.constraints
         )
 
     @property
@@ -279,7 +321,9 @@ class Spec(_Section):
         """The same specification with a relative `source.uri` resolved against a folder."""
         if self.source is None or Path(self.source.uri).is_absolute():
             return self
-        return self.model_copy(update={"source": self.source.model_copy(update={"uri": str((folder / self.source.uri).resolve())})})
+        return self.model_copy(
+            update={"source": self.source.model_copy(update={"uri": str((folder / self.source.uri).resolve())})}
+        )
 
 
 def json_schema() -> dict[str, Any]:
@@ -293,7 +337,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of a spec file (see `synth-pipeline init`)") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read ({type(error).__name__}); give the path of a UTF-8 YAML file") from None
+        raise SpecError(
+            f"{path}: cannot be read ({type(error).__name__}); give the path of a UTF-8 YAML file"
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
@@ -317,7 +363,7 @@ def _plain_dates(content: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _fault(item: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in item["loc"] if part not in ("integer", "float") or True)
+    place = ".".join(str(part) for part in item["loc"])
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "unknown key; see `synth-pipeline schema` for the keys allowed here"

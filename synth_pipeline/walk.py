@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from synth_pipeline.benchmark.scorecard import Scorecard, score
+from synth_pipeline.benchmark.measure import score
+from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.encode.identifier import check_providers
 from synth_pipeline.errors import CheckFailed, LedgerError, SynthPipelineError
@@ -34,6 +35,7 @@ from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
 from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.report.release_report import release_report
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
@@ -116,9 +118,10 @@ def check_spec(spec: Spec) -> None:
 
     Raises:
         PredicateError: if a constraint does not parse or names no column.
+        ConstraintError: if constraints contradict one another.
         SpecError: if an identifier's provider is unknown.
     """
-    Rules.from_spec(spec)
+    Rules.from_spec(spec).compile(spec.modelled)
     check_providers(spec.identifiers)
 
 
@@ -194,7 +197,11 @@ def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: Runtim
     engine = engine_for(walk.plan.generator)
     curator = walk.curator(snapshot, stage="generator", spent=profiled.events)
     generator = engine.fit(
-        curator, profiled.profile, engine.make_config(walk.spec), budget=walk.plan.budget, runtime=runtime or RuntimeConfig()
+        curator,
+        profiled.profile,
+        engine.make_config(walk.spec),
+        budget=walk.plan.budget,
+        runtime=runtime or RuntimeConfig(),
     )
     events = curator.events
     walk.ledger.commit(walk.reservation, events, composed_epsilon(events, walk.plan.budget.delta))
@@ -222,7 +229,9 @@ def benchmark(
     return score(snapshot.train, snapshot.holdout, synthetic, spec, progress=progress)
 
 
-def release_facts(walk_key: WalkKey, model: ReleasedModel, *, fingerprint: str, outcomes: tuple[Outcome, ...], rows: int) -> ReleaseFacts:
+def release_facts(
+    walk_key: WalkKey, model: ReleasedModel, *, fingerprint: str, outcomes: tuple[Outcome, ...], rows: int
+) -> ReleaseFacts:
     """The released and public facts that a bundle carries."""
     privacy = model.spec.privacy
     return ReleaseFacts(
@@ -274,10 +283,16 @@ def fit(
     return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
 
 
-def run_walk(
-    spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path, runtime: RuntimeConfig | None = None
-) -> WalkResult:
+def run_walk(spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path) -> WalkResult:
     """The whole walk in this process.
+
+    Args:
+        spec: the dataset's specification.
+        data: the private table.
+        snapshot: name of the snapshot.
+        ledger: where it is charged.
+        key: secret of splits and fingerprints.
+        releases: folder of release bundles.
 
     Raises:
         BudgetRefused: before any row is read.
@@ -285,14 +300,19 @@ def run_walk(
     """
     walk = open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=uuid.uuid4().hex)
     taken = take(walk, data, key=key)
-    model = train(walk, taken, profile(walk, taken, runtime=runtime), runtime=runtime)
+    model = train(walk, taken, profile(walk, taken))
     synthetic = synthesize(model)
     outcomes = check(synthetic, expectations(model, rows=len(synthetic)))
     require_passed(outcomes)
     scorecard = benchmark(taken, synthetic, spec)
     facts = release_facts(walk.key, model, fingerprint=taken.fingerprint, outcomes=outcomes, rows=len(synthetic))
-    folder = write_bundle(releases / spec.dataset / facts.version, facts, synthetic)
+    folder = assemble(facts, synthetic, releases=releases)
     return WalkResult(model, synthetic, outcomes, scorecard, folder, facts.composed_epsilon)
+
+
+def assemble(facts: ReleaseFacts, synthetic: pd.DataFrame, *, releases: Path) -> Path:
+    """Write the release bundle, with its publishable report; whole or not at all."""
+    return write_bundle(releases / facts.dataset / facts.version, facts, synthetic, report=release_report(facts, synthetic))
 
 
 def require_passed(outcomes: Sequence[Outcome]) -> None:
@@ -303,7 +323,9 @@ def require_passed(outcomes: Sequence[Outcome]) -> None:
     """
     failed = [outcome.expectation.name for outcome in outcomes if outcome.is_blocking_failure]
     if failed:
-        raise CheckFailed(f"validation: {len(failed)} blocking expectation(s) failed: {', '.join(failed)}; no release was written")
+        raise CheckFailed(
+            f"validation: {len(failed)} blocking expectation(s) failed: {', '.join(failed)}; no release was written"
+        )
 
 
 def release_version(snapshot: str, walk_id: str) -> str:
@@ -330,4 +352,3 @@ def code_version() -> str:
 
 def _walk_key(spec: Spec, snapshot: str, walk_id: str) -> WalkKey:
     return WalkKey(spec.dataset, snapshot, spec.digest, code_version(), walk_id)
-

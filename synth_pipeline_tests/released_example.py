@@ -3,10 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from synth_pipeline.privacy.accounting import composed_epsilon
+from synth_pipeline.privacy.events import DiscoveryEvent, DiscreteGaussianEvent, SubsampledGaussianEvent
+from synth_pipeline.release.facts import ReleaseFacts
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import declared_categories
 from synth_pipeline.table.grid import native_grid
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, NumericProfile, Profile
+from synth_pipeline.validate.evaluate import check
+from synth_pipeline.validate.suite import build_suite
 
 EXAMPLE = {
     "dataset": "clinic",
@@ -84,3 +89,37 @@ def _profile(spec: Spec, name: str, values: pd.Series, *, sigma, rng, bins) -> C
         np.full(len(counts), sigma),
         column.kind == "boolean",
     )
+
+
+def example_facts(spec: Spec | None = None, frame: pd.DataFrame | None = None, **changes) -> ReleaseFacts:
+    """Facts of a release of the example's own table, as if it were synthetic."""
+    spec = spec or example_spec()
+    frame = example_table() if frame is None else frame
+    profile = example_profile(spec, frame, sigma=20.0)
+    events = [
+        *(DiscreteGaussianEvent(stage="profile", purpose=f"{name}: one-way", sigma=20.0) for name in spec.modelled),
+        DiscoveryEvent(
+            stage="profile", purpose="town: discovery", sigma=20.0, sensitivity=1, threshold=110, delta=1e-7
+        ),
+        DiscreteGaussianEvent(stage="generator", purpose="pairs", sigma=40.0, count=12),
+        SubsampledGaussianEvent(stage="generator", purpose="steps", noise_multiplier=8.0, sample_rate=0.05, steps=200),
+    ]
+    content = {
+        "dataset": spec.dataset,
+        "version": "2020-a-1234abcd",
+        "spec": spec,
+        "profile": profile,
+        "events": [event.to_dict() for event in events],
+        "epsilon": spec.privacy.epsilon,
+        "delta": spec.privacy.delta,
+        "composed_epsilon": composed_epsilon(events, spec.privacy.delta),
+        "accountant": "privacy loss distributions",
+        "snapshot_fingerprint": "ab" * 32,
+        "code_version": "0.1.0+abc",
+        "ledger_entry": "clinic/2020-a/w1",
+        "outcomes": check(frame, build_suite(spec, profile, rows=len(frame))),
+        "generator": {"kind": "maxent", "facts": {"pairs": 12}},
+        "created_at": "2026-01-02T03:04:05+00:00",
+        "rows": len(frame),
+    }
+    return ReleaseFacts(**{**content, **changes})

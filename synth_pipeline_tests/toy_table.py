@@ -45,7 +45,9 @@ def toy_frame(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
             "income": np.where(rng.random(rows) < 0.1, np.nan, income),
             "gain": gain,
             "visit": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1800, rows), unit="D"),
-            "city": pd.Series(np.array(CITIES, dtype=object)[rng.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])], dtype="str"),
+            "city": pd.Series(
+                np.array(CITIES, dtype=object)[rng.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])], dtype="str"
+            ),
             "grade": pd.Series(np.where(rng.random(rows) < 0.05, None, grade), dtype="str"),
             "member": rng.random(rows) < np.where(age > 50, 0.8, 0.2),
         }

@@ -35,17 +35,21 @@ class LearnerConfig:
     quick: bool
 
 
-def boosting(config: LearnerConfig, categorical: npt.NDArray[np.bool_]) -> Any:
-    """An unfitted histogram gradient boosting model."""
+def fit_boosting(
+    features: Floats, target: Floats | Ints, config: LearnerConfig, *, categorical: npt.NDArray[np.bool_]
+) -> Any:
+    """A histogram gradient boosting model, fitted; a feature without a value teaches nothing."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     model: Any = HistGradientBoostingClassifier if config.classes else HistGradientBoostingRegressor
-    return model(
+    unfitted = model(
         max_iter=_TREES_QUICK if config.quick else _TREES,
         random_state=config.seed,
         early_stopping=False,
         categorical_features=categorical if categorical.any() else None,
     )
+    is_empty = np.isnan(features).all(axis=0) & ~categorical
+    return unfitted.fit(np.where(is_empty, 0.0, features), target)
 
 
 def predict(
@@ -101,9 +105,10 @@ def _fit(
 ) -> Any:
     """The fitted model and the function that makes its features."""
     if learner == "gradient_boosting":
-        return boosting(config, coding.categorical).fit(coding.ordered(table), target), coding.ordered
+        model: Any = fit_boosting(coding.ordered(table), target, config, categorical=coding.categorical)
+        return model, coding.ordered
     from sklearn.linear_model import LogisticRegression, Ridge
 
     scaling = fit_scaling(table, coding)
-    model: Any = LogisticRegression(max_iter=200) if config.classes else Ridge(1.0)
+    model = LogisticRegression(max_iter=200) if config.classes else Ridge(1.0)
     return model.fit(one_hot(table, coding, scaling), target), lambda rows: one_hot(rows, coding, scaling)

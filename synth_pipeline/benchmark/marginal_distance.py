@@ -12,6 +12,7 @@ Intervals: see `interval.normal_interval`; every table is resampled on its own, 
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -98,7 +99,7 @@ def compare_marginals(
     tables: BinnedTables, marginals: list[Marginal], *, seed: int, resamples: int
 ) -> tuple[MarginalScores, list[Interval]]:
     """Mean TVD of some marginals in the three comparisons, and the TVD of each marginal of the synthetic table."""
-    distances = np.array([[_distance(tables, marginal, which) for which in COMPARED] for marginal in marginals])
+    distances = np.array([_distances(tables, marginal) for marginal in marginals])
     means, per_marginal = _bootstrap(tables, marginals, seed=seed, resamples=resamples)
     method = f"normal bootstrap over rows, {resamples} resamples"
     mean = {which: float(distances[:, index].mean()) for index, which in enumerate(COMPARED)}
@@ -136,15 +137,14 @@ def _first_rows(table: ScoredTable, rows: int, binning: Binning, seed: int) -> B
     return binned.take(np.sort(np.random.default_rng([seed, _MATCH_STREAM]).permutation(table.rows)[:rows]))
 
 
-def _distance(tables: BinnedTables, marginal: Marginal, which: Which) -> float:
-    """TVD of one marginal of one table to train's."""
-    train, other = tables.by_use["train"], tables.by_use[which]
-    cells = [train.joint(marginal, tables.sizes), other.joint(marginal, tables.sizes)]
-    size = int(np.prod([tables.sizes[name] for name in marginal]))
+def _distances(tables: BinnedTables, marginal: Marginal) -> list[float]:
+    """TVD of one marginal to train's, in the three comparisons."""
+    cells = [tables.by_use[which].joint(marginal, tables.sizes) for which in ("train", *COMPARED)]
+    size = prod(tables.sizes[name] for name in marginal)
     if size > _MOST_DENSE_CELLS:
         cells, size = occupied(*cells)
-    shares = [np.bincount(codes, minlength=size) / len(codes) for codes in cells]
-    return float(0.5 * np.abs(shares[0] - shares[1]).sum())
+    train, *others = (np.bincount(codes, minlength=size) / len(codes) for codes in cells)
+    return [float(0.5 * np.abs(train - other).sum()) for other in others]
 
 
 def _bootstrap(

@@ -15,9 +15,8 @@ _METRIC_NAMES = {"auc": "AUC", "ap_rarest": "AP of rarest class", "macro_f1": "m
 def summary_lines(scorecard: Scorecard) -> list[Line]:
     """Name, score with interval, and how to read it, for a table on a terminal or page.
 
-    Example:
-        >>> summary_lines(card)[0]  # doctest: +SKIP
-        ('1-way TVD', '0.0052 [0.0041, 0.0063]', 'floor 0.0085; matched/floor 1.02 [0.90, 1.15], 1 is as fresh real rows')
+    Example of a line:
+        `("1-way TVD", "0.0052 [0.0041, 0.0063]", "floor 0.0085; matched/floor 1.02 [0.90, 1.15], 1 is as fresh real rows")`
     """
     return [*_fidelity_lines(scorecard.fidelity), *_two_sample_lines(scorecard.c2st), *_utility_lines(scorecard.tstr)]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from synth_pipeline.benchmark.feature import FeatureCoding, fit_coding
 from synth_pipeline.benchmark.interval import LEVEL, Floats, Interval, deviation_interval
-from synth_pipeline.benchmark.learner import LearnerConfig, boosting, one_thread
+from synth_pipeline.benchmark.learner import LearnerConfig, fit_boosting, one_thread
 from synth_pipeline.benchmark.scorecard import TwoSample
 from synth_pipeline.benchmark.scored_table import ScoredTable, ScoredTables
 
@@ -70,7 +70,7 @@ def cross_validated_auc(
     folds: list[FoldAuc] = []
     for trained, tested in StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed).split(features, label):
         with one_thread():
-            model = boosting(config, coding.categorical).fit(features[trained], label[trained])
+            model = fit_boosting(features[trained], label[trained], config, categorical=coding.categorical)
             score = model.predict_proba(features[tested])[:, 1]
         folds.append(delong(score[label[tested] == 1], score[label[tested] == 0]))
     mean = float(np.mean([fold.auc for fold in folds]))

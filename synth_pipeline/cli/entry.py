@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 
 import click
 
@@ -52,10 +53,13 @@ class _InWalkOrder(click.Group):
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, help="Print the version and exit.")
 @click.pass_context
-def program(context: click.Context) -> None:
+def program(context: click.Context, *, version: bool) -> None:
     """Turn a table you may not share into a synthetic one, with an end-to-end differential-privacy guarantee."""
+    if version:
+        click.echo(f"{PROGRAM} {_installed_version()}")
+        context.exit()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -89,6 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_CRASHED
     return code if isinstance(code, int) else EXIT_DONE
+
+
+def _installed_version() -> str:
+    try:
+        return metadata.version(PROGRAM)
+    except metadata.PackageNotFoundError:
+        return "unknown: run from its source files, without being installed"
 
 
 @contextmanager

@@ -28,7 +28,7 @@ The order is: check the spec and the place, ask the ledger, read the file, reser
 ledger as it was and no MODEL_DIR. From the first measurement on the charge stands, whatever happens."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Train a generator on a table; charges the ledger.")
 @spec_option
 @click.option("--data", required=True, type=click.Path(), help="The private table: .parquet or .csv.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the model; an older model there is replaced.")
@@ -91,7 +91,6 @@ def _trained(spec: "Spec", data: str, ledger: "Ledger", tell: "Teller") -> "Rele
     from synth_pipeline.walk import open_walk, profile, train
 
     require_admissible(spec, ledger, cohort=ALL_COHORTS)
-    tell("reading the table", 0.0)
     snapshot = take_snapshot(read_table(data, spec), spec, key=secrets.token_bytes(32), holdout=False)
     walk_id = uuid.uuid4().hex
     walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)

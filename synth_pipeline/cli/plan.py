@@ -21,7 +21,7 @@ Examples:
 The ε of a line is what it would cost alone. Together the lines cost less than their sum: the total is composed, not added."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="What a run will charge, before any row is read.")
 @spec_option
 @json_option
 @refusing

@@ -17,7 +17,7 @@ _MOST_LETTERS = 60
 @contextmanager
 def progress(title: str) -> Iterator[Teller]:
     """A callback for a message and the share of the work done, shown for the length of a block."""
-    with _bar(title) if sys.stderr.isatty() else _lines(title) as tell:
+    with _bar(title) if sys.stderr.isatty() else _lines() as tell:
         yield tell
 
 
@@ -34,7 +34,7 @@ def _bar(title: str) -> Iterator[Teller]:
 
 
 @contextmanager
-def _lines(title: str) -> Iterator[Teller]:
+def _lines() -> Iterator[Teller]:
     last_stage, last_at = "", 0.0
 
     def tell(message: str, done: float) -> None:
@@ -44,7 +44,6 @@ def _lines(title: str) -> Iterator[Teller]:
             last_stage, last_at = stage, now
             _log(f"{message} ({done:.0%})" if done > 0 else message)
 
-    _log(title)
     yield tell
 
 

@@ -18,7 +18,7 @@ Sampling reads no private row, so it charges nothing: draw as often as you like.
 from the model's conditional law; names with other letters than a-z, 0-9 and _ are quoted as in SQL."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Draw synthetic rows from a trained model; free.")
 @click.argument("model_dir", type=click.Path())
 @click.option("--rows", required=True, type=int, help="Number of rows, at least 1.")
 @click.option("--out", required=True, type=click.Path(), help="File to write: .parquet or .csv.")

@@ -13,7 +13,7 @@ Examples:
   synth-pipeline schema > spec.schema.json      for editors that complete YAML by a schema"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Every key of a spec file, as JSON Schema.")
 @json_option
 @refusing
 def schema(*, as_json: bool) -> None:  # noqa: ARG001  (JSON Schema is JSON either way)

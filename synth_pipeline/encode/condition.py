@@ -54,9 +54,12 @@ def compile_condition(table: RegionTable, profile: Profile, *, where: str = "con
     """
     names = [column.name for column in profile.columns]
     subdomains = [
-        _subdomain(names.index(name), profile.column(name), regions) for name, regions in zip(table.columns, table.regions, strict=True)
+        _subdomain(names.index(name), profile.column(name), regions)
+        for name, regions in zip(table.columns, table.regions, strict=True)
     ]
-    reachable = _outer([np.isin(np.arange(len(regions)), sub.region) for regions, sub in zip(table.regions, subdomains, strict=True)])
+    reachable = _outer(
+        [np.isin(np.arange(len(regions)), sub.region) for regions, sub in zip(table.regions, subdomains, strict=True)]
+    )
     allowed = table.allowed & reachable
     if not allowed.any():
         raise ConstraintError(f"{where}: no row of the declared domain satisfies it; check the values it compares with")
@@ -82,4 +85,3 @@ def _outer(masks: list[npt.NDArray[np.bool_]]) -> npt.NDArray[np.bool_]:
     for mask in masks:
         result = np.logical_and.outer(result, mask)
     return result
-

@@ -47,7 +47,11 @@ class Pieces:
 
 
 def decode(
-    table: EncodedTable, profile: Profile, *, rng: np.random.Generator, regions: Mapping[int, tuple[Region, ...]] | None = None
+    table: EncodedTable,
+    profile: Profile,
+    *,
+    rng: np.random.Generator,
+    regions: Mapping[int, tuple[Region, ...]] | None = None,
 ) -> pd.DataFrame:
     """A table of values for encoded rows; integers and floats as float64 where nulls occur, categories as their declared values.
 
@@ -168,7 +172,9 @@ def _numbers(cells: Cells, column: NumericProfile) -> object:
     return np.where(null, np.nan, values.astype(np.float64))
 
 
-def _categories(codes: npt.NDArray[np.int32], column: CategoryProfile, shares: Floats, rng: np.random.Generator) -> object:
+def _categories(
+    codes: npt.NDArray[np.int32], column: CategoryProfile, shares: Floats, rng: np.random.Generator
+) -> object:
     """Values of category codes; a row of the undiscovered rest gets a discovered category, drawn by released shares."""
     known = len(column.categories)
     codes = codes.astype(np.int64)

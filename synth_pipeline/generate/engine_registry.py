@@ -9,8 +9,8 @@ from typing import Any
 from synth_pipeline.errors import SpecError
 from synth_pipeline.generate.protocol import Generator, MechanismConfig
 from synth_pipeline.privacy.budget import Budget
-from synth_pipeline.privacy.ledger.contract import ChargeLine
 from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.ledger.contract import ChargeLine
 from synth_pipeline.spec import Spec
 
 
@@ -63,7 +63,10 @@ def engine_for(kind: str) -> Engine:
     Raises:
         SpecError: if there is none.
     """
-    modules = {"maxent": "synth_pipeline.generate.maxent.engine", "autoregressive": "synth_pipeline.generate.autoregressive.engine"}
+    modules = {
+        "maxent": "synth_pipeline.generate.maxent.engine",
+        "autoregressive": "synth_pipeline.generate.autoregressive.engine",
+    }
     if kind not in modules:
         raise SpecError(f"generator.kind: {kind}: not built yet; use {', '.join(modules)}")
     module: Any = import_module(modules[kind])
@@ -75,7 +78,9 @@ def discovery_events(spec: Spec, budget: Budget) -> Sequence[Event]:
     from synth_pipeline.privacy.events import DiscoveryEvent
     from synth_pipeline.table.column import CategoricalColumn
 
-    names = [name for name, column in spec.modelled.items() if isinstance(column, CategoricalColumn) and column.discover]
+    names = [
+        name for name, column in spec.modelled.items() if isinstance(column, CategoricalColumn) and column.discover
+    ]
     return [
         DiscoveryEvent(stage="profile", purpose=f"{name}: δ′ of discovery", sigma=1e9, sensitivity=spec.privacy.unit.max_rows,
                        threshold=1, delta=budget.discovery_delta / len(names))

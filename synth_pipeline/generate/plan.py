@@ -11,6 +11,8 @@ from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
 
+_ROUNDING = 1 + 1e-9
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -21,7 +23,8 @@ class Plan:
         generator: kind of engine.
         budget: ε, δ and what they amount to.
         events: what is reserved.
-        lines: each charge with the ε it would cost alone; together they compose to less than their sum.
+        lines: each charge with its part of the walk's ε, in proportion to its cost; they sum to ε. (Alone each would cost more than
+            its part: the whole composes to less than a sum of ε taken one by one.)
     """
 
     dataset: str
@@ -33,7 +36,8 @@ class Plan:
     @property
     def epsilon(self) -> float:
         """Composed ε of everything reserved, at the walk's δ."""
-        return composed_epsilon(self.events, self.budget.delta)
+        composed = composed_epsilon(self.events, self.budget.delta)
+        return min(composed, self.budget.epsilon) if composed <= self.budget.epsilon * _ROUNDING else composed
 
     def charge(self) -> Charge:
         """The charge that the ledger is asked to admit."""

@@ -13,7 +13,7 @@ from synth_pipeline.benchmark.scorecard import Scorecard, read_scorecard
 from synth_pipeline.orchestration.keys import AssetName
 from synth_pipeline.privacy.events import event_from_dict
 from synth_pipeline.release.model import ReleasedModel, load_model
-from synth_pipeline.snapshot.take import Snapshot
+from synth_pipeline.snapshot.take import PrivateCounts, Snapshot
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.expectation import Expectation, Outcome
@@ -42,6 +42,7 @@ def _save_snapshot(snapshot: Snapshot, folder: Path) -> None:
         "vocabularies": {name: list(values) for name, values in native.vocabularies.items()},
         "fingerprint": snapshot.fingerprint,
         "dtypes": dict(snapshot.dtypes),
+        "counts": {**vars(snapshot.counts), "clipped_rows": dict(snapshot.counts.clipped_rows)},
     }
     _write_json(folder / "snapshot.json", facts)
 
@@ -59,6 +60,7 @@ def _load_snapshot(folder: Path) -> Snapshot:
         native=NativeTable(columns, units, vocabularies),
         fingerprint=facts["fingerprint"],
         dtypes=facts["dtypes"],
+        counts=PrivateCounts(**facts["counts"]),
     )
 
 

@@ -68,6 +68,6 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
     return dg.Definitions(
         assets=[*private_assets(spec), *released_assets(spec)],
         jobs=[job],
-        sensors=[arrival_sensor(spec, job)] if spec.source else [],
-        schedules=walk_schedules(spec, job),
+        sensors=[arrival_sensor(spec)] if spec.source else [],
+        schedules=walk_schedules(spec),
     )

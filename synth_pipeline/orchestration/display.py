@@ -3,12 +3,17 @@
 Belongs here: layout. Does not: deciding what may be shown (metadata), or anything about real rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from synth_pipeline.privacy.accounting import composed_epsilon
+from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.ledger import ChargeLine, Entry
+from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import Column, DatetimeColumn, FloatColumn, IdentifierColumn, IntegerColumn, category_key, declared_categories
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, NumericProfile, Profile
@@ -18,9 +23,9 @@ _WIDEST = 40
 _LISTED = 6
 
 
-def column_schema(spec: Spec) -> dg.TableSchema:
+def column_schema(spec: Spec) -> dg.MetadataValue:
     """The declared columns as Dagster's column schema."""
-    return dg.TableSchema(
+    schema = dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=name,
@@ -32,6 +37,7 @@ def column_schema(spec: Spec) -> dg.TableSchema:
         ],
         constraints=dg.TableConstraints(other=list(spec.rules)) if spec.rules else None,
     )
+    return dg.MetadataValue.table_schema(schema)
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue:
@@ -52,10 +58,32 @@ def sample_rows(frame: pd.DataFrame, rows: int = 8) -> dg.MetadataValue:
     return markdown_table([str(name) for name in frame.columns], head.itertuples(index=False))
 
 
-def epsilon_table(lines: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
-    """Charges, one a line: stage, purpose, mechanism, ε of the line by itself."""
-    rows = [(line["stage"], line["purpose"], line["mechanism"], line["epsilon"]) for line in lines]
+def charge_table(lines: Iterable[ChargeLine]) -> dg.MetadataValue:
+    """A plan, one charge a line; together the lines compose to less than the sum of their ε."""
+    rows = [(line.stage, line.purpose, line.mechanism, line.epsilon) for line in lines]
     return markdown_table(["stage", "purpose", "mechanism", "ε of the line alone"], rows)
+
+
+def event_table(events: Iterable[Event]) -> dg.MetadataValue:
+    """What was done to the data, one DP event a line."""
+    return markdown_table(["stage", "purpose", "mechanism"], [(event.stage, event.purpose, event.mechanism) for event in events])
+
+
+def ledger_table(entries: Iterable[Entry], reservation: int) -> dg.MetadataValue:
+    """The ledger's entries about one walk."""
+    rows = [(entry.sequence, entry.at, entry.kind, entry.cohort, entry.digest[:16]) for entry in entries if entry.reservation == reservation]
+    return markdown_table(["entry", "at", "what", "cohort", "digest"], rows)
+
+
+def composed(model: ReleasedModel) -> float:
+    """Composed ε of everything a model was made with, at the walk's δ."""
+    return composed_epsilon(model.events, model.spec.privacy.delta)
+
+
+def table_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of a synthetic table's values, row by row."""
+    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 def sparkline(shares: Sequence[float] | np.ndarray) -> str:

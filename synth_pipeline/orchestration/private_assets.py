@@ -1,121 +1,81 @@
 """The assets that see raw rows: real_snapshot, profile, generator. Each stage is a function of `walk`; here is only where and when.
 
-The budget is reserved before the snapshot is opened. The id of the walk is Dagster's root run id, so a run that is re-executed from a
-failed step is the same walk: what it has read stays spent, and a stage that has read does not read twice.
+Materializing real_snapshot opens a walk: its budget is reserved before the file is opened, under Dagster's root run id. Profile and
+generator belong to that walk, in the same run or a later one, and read once each: nothing that is run again spends again.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
 
 from synth_pipeline import walk as stages
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.integrations import mlflow as tracker
-from synth_pipeline.integrations.mlflow import Lineage, TrackedRun, Tracking
+from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
-from synth_pipeline.orchestration.arrivals import locate, seal
-from synth_pipeline.orchestration.keys import PRIVATE_IO, RELEASED_IO, AssetName, DatasetKeys
+from synth_pipeline.orchestration.abandoned import give_back_abandoned
+from synth_pipeline.orchestration.arrivals import locate, refuse_copy
+from synth_pipeline.orchestration.asset_options import Result, asset_options, gate, upstream
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
-from synth_pipeline.orchestration.metadata import Gate, Internal, Released, value_free_errors
+from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
 from synth_pipeline.orchestration.resources import StageRuntime
-from synth_pipeline.privacy.ledger import Ledger, open_ledger
-from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
 
 def private_assets(spec: Spec) -> list[dg.AssetsDefinition]:
-    """The assets of the private zone's stages."""
+    """The assets of the stages that see raw rows."""
     return [_real_snapshot(spec), _profile(spec), _generator(spec)]
 
 
-def asset_options(spec: Spec, name: AssetName, *, kinds: set[str], description: str) -> dict[str, Any]:
-    """What every asset of a dataset has in common."""
-    keys = DatasetKeys(spec.dataset)
-    is_private = name in ("real_snapshot", "tstr_benchmark")
-    return {
-        "key": keys.asset(name),
-        "partitions_def": keys.partitions,
-        "group_name": spec.dataset,
-        "kinds": kinds,
-        "tags": {"zone": "private" if is_private else "released"},
-        "io_manager_key": PRIVATE_IO if is_private else RELEASED_IO,
-        "description": description,
-    }
-
-
-def walk_id_of(context: dg.AssetExecutionContext) -> str:
-    """The id of the walk that a run belongs to."""
-    return context.run.root_run_id or context.run_id
-
-
-def tracked_run(context: dg.AssetExecutionContext, tracking: Tracking, origin: Origin) -> TrackedRun:
-    """The MLflow run of the walk that a value comes from."""
-    return tracker.walk_run(tracking, dataset=origin.walk.dataset, walk_id=origin.walk.walk_id, snapshot=context.partition_key)
-
-
-def tracked_link(tracking: Tracking, run: TrackedRun) -> dict[str, Released]:
-    """The walk's MLflow run, as metadata."""
-    return {"mlflow_run": Released(dg.MetadataValue.url(tracking.link(run))), "mlflow_run_id": Released(run.run_id)}
-
-
 def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
-    options = asset_options(
-        spec,
-        "real_snapshot",
-        kinds={"parquet"},
-        description="The private snapshot: budget reserved, schema checked, contributions bounded, split by person, fingerprinted.",
-    )
+    words = "The private snapshot: budget reserved, schema checked, contributions bounded, split by person, fingerprinted with a key."
 
-    @dg.asset(**options)
+    @dg.asset(**asset_options(spec, "real_snapshot", kinds={"parquet"}, description=words))
     def real_snapshot(
-        context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
-        tracking: dg.ResourceParam[Tracking],
-    ) -> dg.MaterializeResult[Made[Snapshot]]:
-        ledger = open_ledger(home.ledger)
-        walk = stages.open_walk(spec, snapshot=context.partition_key, ledger=ledger, walk_id=walk_id_of(context))
-        with value_free_errors("real_snapshot", home.private):
-            snapshot = _take(walk, home, context.partition_key)
+        context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], tracking: dg.ResourceParam[Tracking]
+    ) -> Result:
+        ledger, partition = open_ledger(home.ledger), context.partition_key
+        give_back_abandoned(ledger, context.instance, dataset=spec.dataset)
+        walk_id = context.run.root_run_id or context.run_id
+        walk = stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
+        with _charged_stage(spec, "real_snapshot", home):
+            snapshot = _take(walk, home, partition)
         origin = Origin(walk.key, walk.reservation.number, snapshot.fingerprint)
-        run = tracked_run(context, tracking, origin)
-        tracker.log_facts(tracking, run, params=_parameters(walk))
-        tracker.log_lineage(tracking, run, Lineage(f"{spec.dataset}/{context.partition_key}", snapshot.fingerprint, str(spec.dataset), "training"))
+        record = WalkRecord(context, tracking, origin)
+        record.opened(walk, snapshot.fingerprint)
         entries = {
-            **_walk_entries(walk),
-            **tracked_link(tracking, run),
-            "dagster/column_schema": Released(display.column_schema(spec)),
+            "plan": Released(display.charge_table(walk.plan.lines)),
+            "epsilon_reserved": Released(walk.plan.epsilon),
+            "delta": Released(walk.plan.budget.delta),
+            "ledger": Released(display.ledger_table(ledger.history(spec.dataset), walk.reservation.number)),
             "fingerprint": Released(snapshot.fingerprint),
-            "rows": Internal(_row_counts(snapshot)),
+            "dagster/column_schema": Released(display.column_schema(spec)),
+            "counts": Internal(vars(snapshot.counts)),
+            **record.entries,
         }
-        return dg.MaterializeResult(value=Made(snapshot, origin), metadata=_gate(home, context, "real_snapshot").pass_through(entries))
+        return dg.MaterializeResult(value=Made(snapshot, origin), metadata=gate(home, context).pass_through(entries))
 
     return real_snapshot
 
 
 def _profile(spec: Spec) -> dg.AssetsDefinition:
-    options = asset_options(
-        spec,
-        "profile",
-        kinds={"opendp"},
-        description="The released domain and the noisy distribution of each column; charged.",
-    )
+    words = "The released domain and the noisy distribution of each column; charged."
 
-    @dg.asset(**options)
+    @dg.asset(**asset_options(spec, "profile", kinds={"opendp"}, description=words), ins=upstream(spec, "real_snapshot"))
     def profile(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
         home: dg.ResourceParam[Home],
         runtime: dg.ResourceParam[StageRuntime],
-    ) -> dg.MaterializeResult[Made[stages.Profiled]]:
-        ledger = open_ledger(home.ledger)
+    ) -> Result:
         with _charged_stage(spec, "profile", home):
-            walk = _resumed(spec, context, ledger, real_snapshot)
+            walk = _resumed(spec, home, real_snapshot.origin)
             profiled = stages.profile(walk, real_snapshot.value, runtime=_runtime(runtime, "profile", context))
         released = profiled.profile
         entries = {
@@ -125,11 +85,74 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
             "charged": Released(display.event_table(profiled.events)),
             "dagster/column_schema": Released(display.column_schema(spec)),
         }
-        made = Made(profiled, real_snapshot.origin)
-        return dg.MaterializeResult(value=made, metadata=_gate(home, context, "profile").pass_through(entries))
+        metadata = gate(home, context).pass_through(entries)
+        return dg.MaterializeResult(value=Made(profiled, real_snapshot.origin), metadata=metadata)
 
-    return _with_input(profile, spec)
+    return profile
 
 
 def _generator(spec: Spec) -> dg.AssetsDefinition:
-    return dg.AssetsDefinition  # type: ignore
+    words = "The generator, trained under differential privacy; the large charge. It is registered in MLflow, where it samples on demand."
+    ins = upstream(spec, "real_snapshot", "profile")
+
+    @dg.asset(**asset_options(spec, "generator", kinds={"pytorch", "mlflow"}, description=words), ins=ins)
+    def generator(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+        context: dg.AssetExecutionContext,
+        real_snapshot: Made[Snapshot],
+        profile: Made[stages.Profiled],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+        runtime: dg.ResourceParam[StageRuntime],
+    ) -> Result:
+        with _charged_stage(spec, "generator", home):
+            origin = one_origin([real_snapshot, profile], where=f"{spec.dataset}/generator")
+            walk = _resumed(spec, home, origin)
+            model = stages.train(walk, real_snapshot.value, profile.value, runtime=_runtime(runtime, "generator", context))
+        made = Made(model, origin)
+        record = WalkRecord(context, tracking, origin)
+        record.trained(model)
+        entries = {
+            "generator": Released(model.generator.kind),
+            "facts": Released(dg.MetadataValue.json(model.generator.facts)),
+            "epsilon": Released(display.composed(model)),
+            "delta": Released(spec.privacy.delta),
+            "charged": Released(display.event_table(model.events)),
+            "ledger": Released(display.ledger_table(walk.ledger.history(spec.dataset), origin.reservation)),
+            **record.entries,
+        }
+        return dg.MaterializeResult(value=made, metadata=gate(home, context).pass_through(entries))
+
+    return generator
+
+
+def _take(walk: stages.Walk, home: Home, partition: str) -> Snapshot:
+    """Read and take the snapshot; whatever goes wrong, nothing was answered, so the reservation is given back."""
+    try:
+        path = locate(walk.spec, home, partition)
+        snapshot = stages.take(walk, read_table(path, walk.spec, what=f"snapshot {partition!r}"), key=home.key())
+        refuse_copy(walk.spec, home, partition, snapshot.fingerprint)
+    except BaseException:
+        stages.give_back(walk, "the snapshot was not taken")
+        raise
+    return snapshot
+
+
+def _resumed(spec: Spec, home: Home, origin: Origin) -> stages.Walk:
+    ledger = open_ledger(home.ledger)
+    return stages.resume_walk(spec, snapshot=origin.walk.snapshot, ledger=ledger, walk_id=origin.walk.walk_id)
+
+
+@contextmanager
+def _charged_stage(spec: Spec, stage: str, home: Home) -> Iterator[None]:
+    """Errors of a stage that reads: free of values, and for a walk that is spent, with what to do."""
+    try:
+        with value_free_errors(stage, home.private):
+            yield
+    except LedgerError as error:
+        remedy = f"materialize {spec.dataset}/real_snapshot and what follows, which opens a new walk with a new charge"
+        text = str(error)
+        raise LedgerError(text if "real_snapshot" in text else f"{spec.dataset}/{stage}: {text}; {remedy}") from None
+
+
+def _runtime(runtime: StageRuntime, stage: str, context: dg.AssetExecutionContext) -> RuntimeConfig:
+    return RuntimeConfig(runtime.device, runtime.seed, runtime.teller(stage, context.log.info))

@@ -11,7 +11,7 @@ from synth_pipeline.integrations.stores import Home
 Progress = Callable[[str, float], None]
 
 
-class HomeResource(dg.ConfigurableResourceFactory[Home]):
+class HomeResource(dg.ConfigurableResource[Home]):
     """The home folder: ledger, key, stores.
 
     Attributes:
@@ -25,7 +25,7 @@ class HomeResource(dg.ConfigurableResourceFactory[Home]):
         return Home.at(self.folder).make()
 
 
-class TrackingResource(dg.ConfigurableResourceFactory[Tracking]):
+class TrackingResource(dg.ConfigurableResource[Tracking]):
     """Where MLflow keeps runs; by default SQLite and a folder, both in the home.
 
     Attributes:

@@ -10,7 +10,7 @@ from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.spec import Spec
 
 
-def walk_schedules(spec: Spec, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition) -> Sequence[dg.ScheduleDefinition]:
+def walk_schedules(spec: Spec) -> Sequence[dg.ScheduleDefinition]:
     """The schedule of a dataset, or none."""
     if spec.schedule is None:
         return []
@@ -18,7 +18,7 @@ def walk_schedules(spec: Spec, job: dg.JobDefinition | dg.UnresolvedAssetJobDefi
 
     @dg.schedule(
         name=keys.schedule,
-        job=job,
+        job_name=keys.job,
         cron_schedule=spec.schedule,
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Walks the newest snapshot of {spec.dataset}; each walk is charged.",

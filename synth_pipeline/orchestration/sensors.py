@@ -13,7 +13,7 @@ from synth_pipeline.spec import Spec
 SECONDS_BETWEEN_TICKS = 30
 
 
-def arrival_sensor(spec: Spec, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
     """A sensor over a dataset's source folder; off until somebody starts it, since every walk is charged.
 
     Its cursor holds, for every file, modification time and size at the last look, and at the last walk. A file is walked when two looks
@@ -23,7 +23,7 @@ def arrival_sensor(spec: Spec, job: dg.JobDefinition | dg.UnresolvedAssetJobDefi
 
     @dg.sensor(
         name=keys.sensor,
-        job=job,
+        job_name=keys.job,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"Walks every new or changed snapshot file of {spec.dataset}.",

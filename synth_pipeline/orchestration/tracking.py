@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 
@@ -40,11 +41,12 @@ class WalkRecord:
             lineage = Lineage(f"{walk.spec.dataset}_{walk.snapshot}", fingerprint, f"private snapshot {walk.snapshot}", "training")
             tracker.log_lineage(self._tracking, run, lineage)
 
-    def trained(self, spec: Spec, model: ReleasedModel, folder: Path) -> None:
-        """Register the generator, which lies in a folder."""
-        with self._unharmed():
+    def trained(self, model: ReleasedModel) -> None:
+        """Register the generator."""
+        with self._unharmed(), TemporaryDirectory(prefix="generator_") as scratch:
             run = self._run()
-            generator = tracker.register_generator(self._tracking, run, spec=spec, folder=folder)
+            folder = model.save(Path(scratch) / "model")
+            generator = tracker.register_generator(self._tracking, run, spec=model.spec, folder=folder)
             tracker.log_facts(self._tracking, run, params={"generator.trained": model.generator.kind})
             self.entries["mlflow_model"] = Released(f"{generator.uri} (alias {tracker.CANDIDATE})")
 

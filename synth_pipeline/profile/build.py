@@ -76,7 +76,12 @@ def _profile_category(curator: Curator, name: str, column: CategoryColumn, allow
         return _profile_discovered(curator, name, column, allowed)
     categories = declared_categories(column)
     noisy = curator.histogram(
-        name, Whole(len(categories)), with_null=column.nullable, cost=allowed.cost, stage="profile", purpose=f"{name}: one-way"
+        name,
+        Whole(len(categories)),
+        with_null=column.nullable,
+        cost=allowed.cost,
+        stage="profile",
+        purpose=f"{name}: one-way",
     )
     return CategoryProfile(
         name=name,
@@ -92,7 +97,9 @@ def _profile_category(curator: Curator, name: str, column: CategoryColumn, allow
 
 def _profile_discovered(curator: Curator, name: str, column: CategoricalColumn, allowed: _Discovery) -> CategoryProfile:
     """Half of the cost finds the categories, half counts them."""
-    keys = curator.discover(name, cost=allowed.cost / 2, delta=allowed.delta, stage="profile", purpose=f"{name}: discovery")
+    keys = curator.discover(
+        name, cost=allowed.cost / 2, delta=allowed.delta, stage="profile", purpose=f"{name}: discovery"
+    )
     noisy = curator.key_histogram(
         name, keys, with_null=column.nullable, cost=allowed.cost / 2, stage="profile", purpose=f"{name}: one-way"
     )
@@ -113,4 +120,3 @@ def _row_estimate(rows: float, sigma: float, columns: list[ColumnProfile]) -> tu
     variances = np.array([sigma**2] + [float((column.sigma**2).sum()) for column in columns])
     weights = 1 / variances
     return float((totals * weights).sum() / weights.sum()), float(1 / np.sqrt(weights.sum()))
-

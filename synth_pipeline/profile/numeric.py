@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
+from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.profile import atoms, bins, tree
 from synth_pipeline.profile.share import NARROW_CELLS
@@ -67,7 +69,7 @@ def _radices(native: Grid) -> tuple[int, ...]:
     return (10,) * min(_MOST_RADICES, int(math.log10(native.cells)))
 
 
-def _measure_roundness(curator: Curator, question: NumericQuestion, native: Grid, radices: tuple[int, ...]):
+def _measure_roundness(curator: Curator, question: NumericQuestion, native: Grid, radices: tuple[int, ...]) -> Noisy:
     return curator.histogram(
         question.name,
         Roundness(native, radices),
@@ -106,7 +108,7 @@ def _narrow(curator: Curator, question: NumericQuestion, native: Grid, grid: Gri
     binned, sigma = np.add.reduceat(counts, edges[:-1]), noisy.sigma * np.sqrt(widths)
     if question.column.nullable:
         binned, sigma = np.append(binned, noisy.values[-1]), np.append(sigma, noisy.sigma)
-    masses = np.concatenate([_shrunk(counts[start:stop], noisy.sigma) for start, stop in zip(edges[:-1], edges[1:], strict=True)])
+    masses = np.concatenate([_shrunk(counts[start:stop], noisy.sigma) for start, stop in pairwise(edges)])
     starts = np.arange(grid.cells, dtype=np.int64)
     leaves = np.stack([starts, starts + 1], axis=1)
     return NumericProfile(question.name, native, grid, edges, binned, sigma, question.column.nullable, leaves, masses)
@@ -138,17 +140,22 @@ def _wide(curator: Curator, question: NumericQuestion, native: Grid, grid: Grid)
     ranges = np.array([[leaf.start, leaf.stop] for leaf in leaves], dtype=np.int64)
     masses = np.array([leaf.mass for leaf in leaves])
     sigma = np.full(len(fresh.values), fresh.sigma)
-    return NumericProfile(question.name, native, grid, edges, fresh.values, sigma, question.column.nullable, ranges, masses)
+    return NumericProfile(
+        question.name, native, grid, edges, fresh.values, sigma, question.column.nullable, ranges, masses
+    )
 
 
-def _measure_tree(curator: Curator, question: NumericQuestion, native: Grid, grid: Grid) -> tuple[list[tree.Leaf], float]:
+def _measure_tree(
+    curator: Curator, question: NumericQuestion, native: Grid, grid: Grid
+) -> tuple[list[tree.Leaf], float]:
     """Leaves of the tree over as many levels as the noise allows."""
     cost = _TREE_SHARE * question.cost
     sigma = curator.sigma_for(cost / len(tree.LEVELS))
     levels = tuple(
         level
         for level in tree.LEVELS
-        if level < grid.cells / 1.5 and (level == tree.LEVELS[0] or question.rows / level >= _LEVEL_ROWS_PER_SIGMA * sigma)
+        if level < grid.cells / 1.5
+        and (level == tree.LEVELS[0] or question.rows / level >= _LEVEL_ROWS_PER_SIGMA * sigma)
     )
     axis = tree.make_axis(grid, levels)
     counts: list[Floats] = []

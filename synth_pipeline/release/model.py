@@ -4,7 +4,6 @@ It holds released and public facts only, so it can be stored, shared and sampled
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,14 +19,14 @@ from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.encode.condition import Condition, compile_condition
 from synth_pipeline.encode.decode import decode
 from synth_pipeline.encode.identifier import invent_identifiers
-from synth_pipeline.errors import ModelError, PredicateError, SynthPipelineError
+from synth_pipeline.errors import ConstraintError, ModelError, PredicateError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.protocol import Generator
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
-from synth_pipeline.table.predicate import Predicate, parse_predicate, region_table
+from synth_pipeline.table.predicate import Predicate, Semantics, parse_predicate, region_table
 from synth_pipeline.table.profile import CategoryProfile, Profile
 from synth_pipeline.table.region import Region, RegionTable
 
@@ -75,15 +74,24 @@ class ReleasedModel:
         if not 1 <= rows <= MOST_ROWS:
             raise ModelError(f"rows: {rows:,} asked for; a table has between 1 and {MOST_ROWS:,} rows")
         rng = np.random.default_rng(seed)
-        rules = Rules.from_columns(self.columns, self.spec.constraints)
-        table, residual = self._regions(rules, where)
-        condition = None if table is None else compile_condition(table, self.profile, where="--where" if where else "constraints")
+        rules = Rules.from_spec(self.spec)
+        asked = None if where is None else parse_predicate(where, self.columns, where="--where")
+        table = self._regions(rules, asked)
+        condition = (
+            None
+            if table is None
+            else compile_condition(table, self.profile, where="--where" if where else "constraints")
+        )
         named = {} if table is None else dict(zip(table.columns, table.regions, strict=True))
-        frame = enforce(lambda count: self._draw(count, condition, named, rng), rows, residual)
+        frame = enforce(lambda count: self._draw(count, condition, named, rng), rows, rules)
+        if asked is not None and not asked.is_true(frame).all():
+            raise ConstraintError(
+                "--where: a drawn row does not satisfy the condition; nothing is returned: report this as a fault"
+            )
         if self.spec.identifiers:
             invented = invent_identifiers(self.spec.identifiers, rows, seed=int(rng.integers(2**31)))
             frame = pd.concat([frame.reset_index(drop=True), invented], axis=1)
-        return restore_dtypes(frame, self.dtypes)
+        return restore_dtypes(frame, self.dtypes, self.spec.columns)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
@@ -92,7 +100,9 @@ class ReleasedModel:
             ModelError: if the folder exists and holds anything but a model.
         """
         target = Path(folder)
-        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / "model.json").exists())):
+        if target.exists() and (
+            not target.is_dir() or (any(target.iterdir()) and not (target / "model.json").exists())
+        ):
             raise ModelError(f"{target}: exists and is not a model; give another place")
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -121,22 +131,22 @@ class ReleasedModel:
         (folder / "profile.json").write_text(json.dumps(self.profile.to_json()), encoding="utf-8")
         self.generator.save(folder)
 
-    def _regions(self, rules: Rules, where: str | None) -> tuple[RegionTable | None, Rules]:
-        """The condition as regions, with as many rules in it as have that form, and the rules that are left."""
-        asked: list[Predicate] = []
-        if where is not None:
-            asked.append(parse_predicate(where, self.columns, where="--where"))
-            if region_table(asked, self.columns, semantics="where") is None:
-                raise PredicateError("--where: compares columns with one another; compare each column with constants instead")
-        inside = rules.compilable(self.columns)
-        semantics = ["where" for _ in asked] + ["check" for _ in inside]
-        predicates = [*asked, *inside]
-        if not predicates:
-            return None, rules
-        table = region_table(predicates, self.columns, semantics=semantics)  # pyright: ignore[reportArgumentType]
-        if table is not None:
-            return table, rules.without(inside)
-        return (region_table(asked, self.columns, semantics="where") if asked else None), rules
+    def _regions(self, rules: Rules, asked: Predicate | None) -> RegionTable | None:
+        """The condition and as many rules as fit with it into one table of regions; the other rules are met by drawing again."""
+        columns = self.columns
+        wanted = [] if asked is None else [asked]
+        alone = region_table(wanted, columns, semantics="where") if wanted else None
+        if wanted and alone is None:
+            raise PredicateError(
+                "--where: compares columns with one another; compare each column with constants instead"
+            )
+        left = rules.residual(columns).predicates
+        inside = [rule for rule in rules.predicates if rule not in left]
+        if not inside:
+            return alone
+        semantics: list[Semantics] = [*("where" for _ in wanted), *("check" for _ in inside)]
+        together = region_table([*wanted, *inside], columns, semantics=semantics)
+        return alone if together is None else together
 
     def _draw(
         self, rows: int, condition: Condition | None, named: Mapping[str, tuple[Region, ...]], rng: np.random.Generator
@@ -168,10 +178,14 @@ def load_model(folder: str | Path) -> ReleasedModel:
     try:
         content: dict[str, Any] = json.loads((place / "model.json").read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            raise ModelError(f"{place}: model format {content['format']}; this version reads format {FORMAT}; fit it again")
+            raise ModelError(
+                f"{place}: model format {content['format']}; this version reads format {FORMAT}; fit it again"
+            )
         profile = Profile.from_json(json.loads((place / "profile.json").read_text(encoding="utf-8")))
         generator = engine_for(content["kind"]).load(place)
-        return ReleasedModel(Spec.from_mapping(content["spec"], where=str(place)), profile, generator, content["dtypes"])
+        return ReleasedModel(
+            Spec.from_mapping(content["spec"], where=str(place)), profile, generator, content["dtypes"]
+        )
     except FileNotFoundError:
         raise ModelError(f"{place}: no model there; give a folder that `fit` wrote") from None
     except SynthPipelineError:
@@ -180,14 +194,12 @@ def load_model(folder: str | Path) -> ReleasedModel:
         raise ModelError(f"{place}: damaged model ({type(error).__name__}); fit it again") from None
 
 
-
-
 def _replace_folder(draft: Path, target: Path) -> None:
     """Put a finished folder in place of an older one."""
     if not target.exists():
-        os.rename(draft, target)
+        draft.rename(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    os.rename(target, old / "model")
-    os.rename(draft, target)
+    target.rename(old / "model")
+    draft.rename(target)
     shutil.rmtree(old, ignore_errors=True)

@@ -97,12 +97,13 @@ def _booleans(values: pd.Series, *, nullable: bool) -> tuple[pd.Series, int]:
 
 
 def _dates(given: pd.Series) -> pd.Series:
-    return pd.to_datetime(given, format="ISO8601", errors="coerce").astype("datetime64[us]")
+    plain = given.where(given.str.fullmatch(_DATE))
+    return pd.to_datetime(plain, format="ISO8601", errors="coerce").astype("datetime64[us]")
 
 
 def _parsed(values: pd.Series, parse: Callable[[pd.Series], pd.Series]) -> tuple[pd.Series, int]:
     """Parsed values with null where the text is null, and how many non-null rows became null."""
-    given = values[values.notna()]
+    given = values.dropna()
     parsed = parse(given)
     return parsed.reindex(values.index), int(np.count_nonzero(parsed.isna()))
 

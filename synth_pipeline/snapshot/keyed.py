@@ -13,7 +13,7 @@ import pandas as pd
 
 from synth_pipeline.snapshot.held import column_values, plain_dates
 from synth_pipeline.spec import Spec
-from synth_pipeline.table.column import DatetimeColumn, FloatColumn, IntegerColumn, ModelledColumn
+from synth_pipeline.table.column import BooleanColumn, DatetimeColumn, FloatColumn, IntegerColumn, ModelledColumn
 from synth_pipeline.table.predicate_values import category_codes
 
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -82,11 +82,11 @@ def _column_words(values: pd.Series, column: ModelledColumn, key: bytes) -> Word
         words = numbers.view(np.uint64).copy()
         words[np.isnan(numbers)] = _NULL_NUMBER
         return words.reshape(-1, 1)
-    return _text_words(values, key)
+    return _text_words(values, key, is_boolean=isinstance(column, BooleanColumn))
 
 
-def _text_words(values: pd.Series, key: bytes) -> Words:
-    codes, keys = category_codes(values)
+def _text_words(values: pd.Series, key: bytes, *, is_boolean: bool = False) -> Words:
+    codes, keys = category_codes(values, is_boolean=is_boolean)
     digests = [hmac.digest(key, b"\x01" + text.encode("utf-8", "surrogatepass"), "sha256")[:16] for text in keys]
     table = np.frombuffer(b"".join([*digests, bytes(16)]), dtype=np.uint64).reshape(-1, 2)
     return table[codes]

@@ -69,8 +69,9 @@ def to_native(frame: pd.DataFrame, spec: Spec, *, where: str = "data") -> tuple[
             clipped[name] = made.outside
     units = person_codes(frame, spec)
     if units is not None and (units < 0).any():
+        unknown = int((units < 0).sum())
         faults.append(
-            f"column {spec.privacy.unit.column!r} (privacy.unit.column) is null in {int((units < 0).sum())} rows; fill or drop them"
+            f"column {spec.privacy.unit.column!r} (privacy.unit.column): {unknown} rows are null; fill or drop them"
         )
     if faults:
         raise TableError(f"{where}: {'; '.join(faults)}")
@@ -101,9 +102,7 @@ def _numeric(values: pd.Series, column: NumericColumn) -> NativeColumn:
 
 
 def _category(values: pd.Series, column: CategoryColumn) -> NativeColumn:
-    found, keys = category_codes(values)
-    if isinstance(column, BooleanColumn):
-        keys = tuple({"0": str(False), "1": str(True)}.get(key, key) for key in keys)
+    found, keys = category_codes(values, is_boolean=isinstance(column, BooleanColumn))
     listed = tuple(map(category_key, declared_categories(column))) or tuple(sorted(keys))
     places = {key: index for index, key in enumerate(listed)}
     codes = np.array([*(places.get(key, NULL) for key in keys), NULL], dtype=_smallest(len(listed)))[found]

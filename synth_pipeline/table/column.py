@@ -1,6 +1,6 @@
 """Declared column kinds: the public facts about a column that a specification states (design 5.1)."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -52,7 +52,10 @@ class FloatColumn(_Bounded):
     min: float = Field(description="Smallest possible value, in the column's unit; public.", allow_inf_nan=False)
     max: float = Field(description="Largest possible value, in the column's unit; public.", allow_inf_nan=False)
     precision: int | None = Field(
-        default=None, ge=0, le=12, description="Decimals of the values; without it a public grid of at least 100,000 steps is used."
+        default=None,
+        ge=0,
+        le=12,
+        description="Decimals of the values; without it a public grid of at least 100,000 steps is used.",
     )
 
     @model_validator(mode="after")
@@ -69,7 +72,8 @@ class DatetimeColumn(_Bounded):
     min: datetime | date = Field(description="Earliest possible time; public.")
     max: datetime | date = Field(description="Latest possible time; public.")
     precision: Literal["day", "hour", "minute", "second"] | None = Field(
-        default=None, description="Step of the values; without it the coarsest step that the values keep to is released under DP with the profile."
+        default=None,
+        description="Step of the values; without it the coarsest step that the values keep to is released under DP with the profile.",
     )
 
     @model_validator(mode="after")
@@ -84,7 +88,9 @@ class CategoricalColumn(_Bounded):
 
     kind: Literal["categorical"] = "categorical"
     categories: tuple[Category, ...] | None = Field(default=None, description="The public list of possible values.")
-    discover: bool = Field(default=False, description="Find the categories under differential privacy; charged to the budget.")
+    discover: bool = Field(
+        default=False, description="Find the categories under differential privacy; charged to the budget."
+    )
 
     @field_validator("categories", mode="before")
     @classmethod
@@ -126,14 +132,18 @@ class IdentifierColumn(_Declared):
     """A name, key or free text: never read; invented for the synthetic table."""
 
     kind: Literal["identifier"] = "identifier"
-    faker: str = Field(default="uuid4", pattern=r"^[a-z][a-z0-9_]*$", description="Name of the Faker provider that invents the values.")
+    faker: str = Field(
+        default="uuid4", pattern=r"^[a-z][a-z0-9_]*$", description="Name of the Faker provider that invents the values."
+    )
 
 
 Column: TypeAlias = Annotated[
     IntegerColumn | FloatColumn | DatetimeColumn | CategoricalColumn | OrdinalColumn | BooleanColumn | IdentifierColumn,
     Field(discriminator="kind"),
 ]
-ModelledColumn: TypeAlias = IntegerColumn | FloatColumn | DatetimeColumn | CategoricalColumn | OrdinalColumn | BooleanColumn
+ModelledColumn: TypeAlias = (
+    IntegerColumn | FloatColumn | DatetimeColumn | CategoricalColumn | OrdinalColumn | BooleanColumn
+)
 NumericColumn: TypeAlias = IntegerColumn | FloatColumn | DatetimeColumn
 CategoryColumn: TypeAlias = CategoricalColumn | OrdinalColumn | BooleanColumn
 
@@ -145,7 +155,7 @@ def as_datetime(value: datetime | date) -> datetime:
     """The point in time that a declared bound stands for (midnight for dates), without a time zone."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
-    return datetime(value.year, value.month, value.day)
+    return datetime.combine(value, time.min)
 
 
 def declared_categories(column: CategoryColumn) -> tuple[Category | bool, ...]:
@@ -178,7 +188,9 @@ def _checked_categories(value: object) -> object:
     if len(items) > MAX_CATEGORIES:
         raise ValueError(f"{len(items)} categories; at most {MAX_CATEGORIES} are allowed")
     if any(isinstance(item, bool) for item in items):
-        raise ValueError('true/false (YAML also reads yes/no so) among the categories; quote them ("yes") or use kind: boolean')
+        raise ValueError(
+            'true/false (YAML also reads yes/no so) among the categories; quote them ("yes") or use kind: boolean'
+        )
     if any(item is None for item in items):
         raise ValueError("null among the categories; use `nullable: true` instead")
     keys = [category_key(item) for item in items]

@@ -6,6 +6,7 @@ Every number is held as `tick = value × 10^decimals` (integers, floats) or as a
 
 import math
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import numpy as np
@@ -110,8 +111,8 @@ def _float_decimals(width: float) -> int:
     return int(min(max(2, math.ceil(math.log10(_MIN_FLOAT_CELLS / width))), 12))
 
 
-def _timestamp(value: object) -> float:
-    return pd.Timestamp(as_datetime(value)).timestamp()  # pyright: ignore[reportArgumentType]
+def _timestamp(value: datetime | date) -> float:
+    return as_datetime(value).replace(tzinfo=UTC).timestamp()
 
 
 def _seconds(values: pd.Series) -> npt.NDArray[np.float64]:

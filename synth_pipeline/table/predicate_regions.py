@@ -13,7 +13,18 @@ import numpy.typing as npt
 
 from synth_pipeline.table.column import DatetimeColumn, FloatColumn, IntegerColumn, ModelledColumn, declared_categories
 from synth_pipeline.table.grid import native_grid
-from synth_pipeline.table.predicate_tree import Bools, Comparison, Leaf, Tree, Truths, direction, evaluate, leaves
+from synth_pipeline.table.predicate_tree import (
+    Bools,
+    Comparison,
+    IsNull,
+    Leaf,
+    NumberColumn,
+    Tree,
+    Truths,
+    direction,
+    evaluate,
+    leaves,
+)
 from synth_pipeline.table.predicate_values import CellValues
 from synth_pipeline.table.region import Region, RegionTable
 
@@ -105,6 +116,8 @@ def _domain_cells(column: ModelledColumn) -> int:
 
 def _breaks(name: str, column: ModelledColumn, leaf: Leaf, cells: int) -> Cells | None:
     """Cells at which the truth of a leaf may differ from that of the cell before."""
+    if isinstance(leaf, IsNull) and isinstance(leaf.operand, (str, NumberColumn)):
+        return np.zeros(0, dtype=np.int64)
     if isinstance(leaf, Comparison):
         left, right = direction(leaf.left), direction(leaf.right)
         if left is not None and right is not None and not (left and right):

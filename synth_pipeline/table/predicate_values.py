@@ -45,10 +45,7 @@ class FrameValues:
     def category(self, name: str) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
         """Index of each value of a category column among the category keys that occur; -1 is null."""
         if name not in self._categories:
-            codes, keys = category_codes(self._column(name))
-            if name in self.booleans:
-                keys = tuple(_TRUTH_KEYS.get(key, key) for key in keys)
-            self._categories[name] = codes, keys
+            self._categories[name] = category_codes(self._column(name), is_boolean=name in self.booleans)
         return self._categories[name]
 
     def _column(self, name: str) -> pd.Series:
@@ -88,8 +85,8 @@ class CellValues:
         return self.cells.astype(np.intp), tuple(map(category_key, declared_categories(self.column)))
 
 
-def category_codes(values: pd.Series) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
-    """Index of each value among the category keys that occur, -1 for null, and those keys.
+def category_codes(values: pd.Series, *, is_boolean: bool = False) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
+    """Index of each value among the category keys that occur, -1 for null, and those keys; booleans may be stored as 0 and 1.
 
     Example:
         >>> category_codes(pd.Series([2.0, None, 1.0]))
@@ -97,6 +94,8 @@ def category_codes(values: pd.Series) -> tuple[npt.NDArray[np.intp], tuple[str, 
     """
     codes, found = pd.factorize(values, use_na_sentinel=True)
     keys = [category_key(item.item() if isinstance(item, np.generic) else item) for item in found]
+    if is_boolean:
+        keys = [_TRUTH_KEYS.get(key, key) for key in keys]
     if len(set(keys)) == len(keys):
         return np.asarray(codes, dtype=np.intp), tuple(keys)
     distinct = {key: index for index, key in enumerate(dict.fromkeys(keys))}

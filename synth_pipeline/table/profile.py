@@ -133,9 +133,10 @@ class CategoryProfile:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "CategoryProfile":
         """The profile that `to_json` wrote."""
-        plain = {key: value for key, value in content.items() if key != "type"}
-        arrays = {key: np.array(plain.pop(key), dtype=np.float64) for key in ("counts", "sigma")}
-        return cls(**{**plain, "categories": tuple(plain["categories"])}, **arrays)
+        plain: dict[str, Any] = {key: value for key, value in content.items() if key != "type"}
+        plain |= {key: np.array(plain[key], dtype=np.float64) for key in ("counts", "sigma")}
+        plain["categories"] = tuple(plain["categories"])
+        return cls(**plain)
 
 
 ColumnProfile: TypeAlias = NumericProfile | CategoryProfile

@@ -25,7 +25,7 @@ from synth_pipeline.table.profile import CategoryProfile, NumericProfile, Profil
 from synth_pipeline.validate import expectation as types
 from synth_pipeline.validate.expectation import JSON, Expectation
 from synth_pipeline.validate.fidelity import Released, mean_range, null_share_range, released, shares_arguments
-from synth_pipeline.validate.plan import PlannedCheck, plan_checks
+from synth_pipeline.validate.planned import PlannedCheck, planned_checks
 
 Limits: TypeAlias = tuple[str, dict[str, JSON]]
 """What a check expects, in plain words and as arguments."""
@@ -42,7 +42,7 @@ _LISTED_CATEGORIES = 12
 
 
 def build_suite(spec: Spec, profile: Profile, *, rows: int) -> tuple[Expectation, ...]:
-    """Every expectation of a synthetic table; the same names in the same order as `plan_checks(spec)`.
+    """Every expectation of a synthetic table; the same names in the same order as `planned_checks(spec)`.
 
     Args:
         spec: the specification.
@@ -53,7 +53,7 @@ def build_suite(spec: Spec, profile: Profile, *, rows: int) -> tuple[Expectation
         Built from public and released facts alone, so the suite itself may be shown to anyone.
     """
     limits = _Limits(spec, profile, rows)
-    return tuple(_expectation(check, limits) for check in plan_checks(spec))
+    return tuple(_expectation(check, limits) for check in planned_checks(spec))
 
 
 def _expectation(check: PlannedCheck, limits: "_Limits") -> Expectation:

@@ -81,7 +81,9 @@ def number_test(draw):
 def other_test(draw):
     name = draw(st.sampled_from([*LITERALS, "member"]))
     if name == "member":
-        return draw(st.sampled_from(["member", "member = TRUE", "member IS NOT TRUE", "member IS NULL", "(NOT member) IS TRUE"]))
+        return draw(
+            st.sampled_from(["member", "member = TRUE", "member IS NOT TRUE", "member IS NULL", "(NOT member) IS TRUE"])
+        )
     operator = draw(st.sampled_from(["=", "<>"]) if name == "sex" else COMPARE)
     if draw(st.booleans()):
         return f"{name} NOT IN ({draw(LITERALS[name])}, {draw(LITERALS[name])})"
@@ -110,7 +112,11 @@ def truths_of_sqlite(sql, rows):
         database.execute("CREATE TABLE t (" + ", ".join(f'"{name}" {kinds.get(name, "TEXT")}' for name in plain) + ")")
         marks = ", ".join("?" * len(plain.columns))
         database.executemany(f"INSERT INTO t VALUES ({marks})", plain.to_numpy(dtype=object).tolist())
-        for day in ("2019-12-31", "2020-01-02", "2020-01-03"):  # SQLite compares dates as text: make them points in time
+        for day in (
+            "2019-12-31",
+            "2020-01-02",
+            "2020-01-03",
+        ):  # SQLite compares dates as text: make them points in time
             sql = sql.replace(f"'{day}'", f"'{day} 00:00:00'")
         return [row[0] for row in database.execute(f"SELECT ({sql}) FROM t")]
 
@@ -135,7 +141,9 @@ def test_the_regions_of_conditions_allow_exactly_the_rows_that_meet_them(conditi
     expected = np.ones(len(rows), dtype=bool)
     for predicate, (_, kind) in zip(predicates, conditions, strict=True):
         expected &= predicate.is_true(rows) if kind == "where" else predicate.is_not_false(rows)
-    assert (table.allowed[tuple(region_of(table, axis, cells[:, axis]) for axis in range(cells.shape[1]))] == expected).all()
+    assert (
+        table.allowed[tuple(region_of(table, axis, cells[:, axis]) for axis in range(cells.shape[1]))] == expected
+    ).all()
 
 
 def region_of(table, axis, cells):
@@ -154,7 +162,9 @@ def region_of(table, axis, cells):
 
 @pytest.mark.parametrize("column", [IntegerColumn(min=-1000, max=10**12), FloatColumn(min=-5, max=10**6, precision=7)])
 @settings(max_examples=40, deadline=None)
-@given(st.floats(-10, 10**6), COMPARE, st.sampled_from(["x", "-x", "x / 3 - 1", "2 * (x + 0.5)"]))
+@given(
+    st.floats(-10, 10**6), COMPARE, st.sampled_from(["x", "-x", "x / 3 - 1", "2 * (x + 0.5)", "x * -3", "1 - x / -4"])
+)
 def test_a_cut_of_a_huge_domain_lies_where_the_truth_changes(column, literal, operator, subject):
     predicate = parse_predicate(f"{subject} {operator} {literal!r}", {"x": column})
     table = region_table([predicate], {"x": column}, semantics="where")

@@ -47,7 +47,12 @@ class MaxentConfig:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "MaxentConfig":
         """The config that `to_json` wrote."""
-        return cls(**{**content, "groups": tuple(content["groups"]), "rectangles": tuple(content["rectangles"])})
+        plain: dict[str, Any] = {
+            **content,
+            "groups": tuple(content["groups"]),
+            "rectangles": tuple(content["rectangles"]),
+        }
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

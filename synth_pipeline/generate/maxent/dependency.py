@@ -32,7 +32,9 @@ class Dependency:
     conditional: Floats
 
 
-def screen_dependencies(view: EncodedView, profile: Profile, *, target: int | None, cost: float) -> tuple[Dependency, ...]:
+def screen_dependencies(
+    view: EncodedView, profile: Profile, *, target: int | None, cost: float
+) -> tuple[Dependency, ...]:
     """Find and measure functional dependencies.
 
     Args:
@@ -49,13 +51,17 @@ def screen_dependencies(view: EncodedView, profile: Profile, *, target: int | No
     pairs = [(first, second) for first in able for second in able if first != second]
     if not pairs:
         return ()
-    scores = view.dominance(pairs, cost=_SCREEN_SHARE * cost, stage="generator", purpose="functional dependencies: scores")
+    scores = view.dominance(
+        pairs, cost=_SCREEN_SHARE * cost, stage="generator", purpose="functional dependencies: scores"
+    )
     chosen = _choose(pairs, scores.values, scores.sigma, profile)
     found: list[Dependency] = []
     for determinant, dependent, dropped in chosen:
         part = full_partition(determinant, dependent, sizes)
         purpose = f"functional dependency {view.domain.names[determinant]} → {view.domain.names[dependent]}"
-        noisy = view.pair_counts(part, cost=(1 - _SCREEN_SHARE) * cost / len(chosen), stage="generator", purpose=purpose)
+        noisy = view.pair_counts(
+            part, cost=(1 - _SCREEN_SHARE) * cost / len(chosen), stage="generator", purpose=purpose
+        )
         table = noisy.values.reshape(sizes[determinant], sizes[dependent])
         found.append(_dependency(table, noisy.sigma, (determinant, dependent, dropped), profile))
     return tuple(found)

@@ -77,10 +77,16 @@ class Maxent:
         Raises:
             ConstraintError: if no particle reached the condition.
         """
-        parts = [self._sample(min(_CHUNK_ROWS, rows - start), where, rng) for start in range(0, max(rows, 1), _CHUNK_ROWS)]
+        parts = [
+            self._sample(min(_CHUNK_ROWS, rows - start), where, rng) for start in range(0, max(rows, 1), _CHUNK_ROWS)
+        ]
         joined = {name: [getattr(part, name) for part in parts] for name in ("regions", "ranks")}
-        merged = {name: {key: np.concatenate([d[key] for d in dicts]) for key in dicts[0]} for name, dicts in joined.items()}
-        return EncodedTable(np.concatenate([part.codes for part in parts]), self.domain, merged["regions"], merged["ranks"])
+        merged = {
+            name: {key: np.concatenate([d[key] for d in dicts]) for key in dicts[0]} for name, dicts in joined.items()
+        }
+        return EncodedTable(
+            np.concatenate([part.codes for part in parts]), self.domain, merged["regions"], merged["ranks"]
+        )
 
     def save(self, folder: Path) -> None:
         """Write `maxent.safetensors` and `maxent.json` into an existing folder."""
@@ -91,7 +97,9 @@ class Maxent:
             "joint": self.joint.cpu().numpy(),
             **{f"conditional_{item.column}": item.conditional for item in self.dependencies},
         }
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, str(folder / "maxent.safetensors"))
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, str(folder / "maxent.safetensors")
+        )
         content = {
             "names": self.domain.names,
             "sizes": self.domain.sizes,
@@ -113,17 +121,23 @@ class Maxent:
             states = sampler.rows(rows)
         else:
             states, found = sampler.rows_where(rows, make_evidence(where, self.active, self.dependencies, device))
-            regions = {sub.column: found[:, axis].cpu().numpy().astype(np.int32) for axis, sub in enumerate(where.subdomains)}
+            regions = {
+                sub.column: found[:, axis].cpu().numpy().astype(np.int32) for axis, sub in enumerate(where.subdomains)
+            }
         codes = np.empty((rows, len(self.domain)), dtype=np.int32)
         codes[:, list(self.active)] = (states - self.field.offsets).cpu().numpy()
         subs = {sub.column: sub for sub in where.subdomains} if where else {}
         for item in self.dependencies:
-            codes[:, item.column] = draw_dependent(item, codes[:, item.parent], subs.get(item.column), regions.get(item.column), rng)
+            codes[:, item.column] = draw_dependent(
+                item, codes[:, item.parent], subs.get(item.column), regions.get(item.column), rng
+            )
         ranks = self._rank_model()
         return EncodedTable(codes, self.domain, regions, ranks.draw(codes, rng) if ranks else {})
 
     def _rank_model(self) -> RankModel | None:
-        ranked = [(self.active.index(i), i) for i in self.numeric if i in self.active and self.domain.sizes[i] > _RANKED_BINS]
+        ranked = [
+            (self.active.index(i), i) for i in self.numeric if i in self.active and self.domain.sizes[i] > _RANKED_BINS
+        ]
         return fit_ranks(self.joint.double().cpu().numpy(), list(self.field.slices), ranked)
 
 
@@ -151,7 +165,9 @@ def fit(curator: Curator, profile: Profile, config: MaxentConfig, *, budget: Bud
 class _Trainer:
     """Holds what one training passes from step to step."""
 
-    def __init__(self, curator: Curator, profile: Profile, config: MaxentConfig, budget: Budget, runtime: RuntimeConfig) -> None:
+    def __init__(
+        self, curator: Curator, profile: Profile, config: MaxentConfig, budget: Budget, runtime: RuntimeConfig
+    ) -> None:
         self.view: EncodedView = curator.encoded(Encoder(profile))
         self.profile, self.config, self.runtime = profile, config, runtime
         self.budget = budget
@@ -183,7 +199,9 @@ class _Trainer:
 
     def round(self, number: int) -> None:
         """Select, measure, fit."""
-        self.runtime.report(f"maxent: round {number + 1} of {self.plan.rounds}", (number + 0.5) / (self.plan.rounds + 1))
+        self.runtime.report(
+            f"maxent: round {number + 1} of {self.plan.rounds}", (number + 0.5) / (self.plan.rounds + 1)
+        )
         if len(self.active) < 2:
             return
         cost = min(self.round_cost, self.view.left_cost)
@@ -246,7 +264,15 @@ def load(folder: Path) -> Maxent:
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"{folder}: not a readable maxent model ({type(error).__name__}); fit it again") from None
     return Maxent(
-        domain, active, field, torch.tensor(arrays["joint"]), drawn, tuple(content["numeric"]), config, events, content["facts"]
+        domain,
+        active,
+        field,
+        torch.tensor(arrays["joint"]),
+        drawn,
+        tuple(content["numeric"]),
+        config,
+        events,
+        content["facts"],
     )
 
 
@@ -270,4 +296,7 @@ def _one_ways(profile: Profile, active: tuple[int, ...], device: str) -> OneWays
     rows = max(profile.rows, 1.0)
     values = np.concatenate([profile.columns[index].counts for index in active]) / rows
     noise = np.concatenate([profile.columns[index].sigma for index in active]) / rows
-    return OneWays(torch.tensor(values, dtype=torch.float32, device=device), torch.tensor(noise, dtype=torch.float32, device=device))
+    return OneWays(
+        torch.tensor(values, dtype=torch.float32, device=device),
+        torch.tensor(noise, dtype=torch.float32, device=device),
+    )

@@ -71,16 +71,16 @@ class Evidence:
         return -strength * distance
 
 
-def make_evidence(condition: Condition, active: tuple[int, ...], drawn: tuple[Dependency, ...], device: str) -> Evidence:
+def make_evidence(
+    condition: Condition, active: tuple[int, ...], drawn: tuple[Dependency, ...], device: str
+) -> Evidence:
     """The evidence that a condition is, given which columns are in the field and which are drawn from them."""
     dependencies = {item.column: item for item in drawn}
     hanging: dict[int, list[tuple[int, SubDomain]]] = {}
     for axis, sub in enumerate(condition.subdomains):
         owner = dependencies[sub.column].parent if sub.column in dependencies else sub.column
         hanging.setdefault(active.index(owner), []).append((axis, sub))
-    columns = {
-        position: _parts(active[position], items, dependencies, device) for position, items in hanging.items()
-    }
+    columns = {position: _parts(active[position], items, dependencies, device) for position, items in hanging.items()}
     shape = condition.allowed.shape
     strides = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))])
     distance = torch.tensor(distance_to(condition.allowed).reshape(-1), dtype=torch.float32, device=device)
@@ -101,7 +101,11 @@ def distance_to(allowed: np.ndarray) -> np.ndarray:
 
 
 def draw_dependent(
-    dependency: Dependency, parents: np.ndarray, sub: SubDomain | None, regions: np.ndarray | None, rng: np.random.Generator
+    dependency: Dependency,
+    parents: np.ndarray,
+    sub: SubDomain | None,
+    regions: np.ndarray | None,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Codes of a drawn column given its parent's codes, inside the given region of each row where it is part of a condition."""
     table = dependency.conditional
@@ -129,18 +133,13 @@ def _region_share(sub: SubDomain, region: int, codes: int) -> np.ndarray:
 
 def _parts(owner: int, items: list[tuple[int, SubDomain]], dependencies: dict[int, Dependency], device: str) -> Parts:
     """Split the owner's codes by every axis that hangs on it, one after another."""
-    parent: np.ndarray | None = None
-    regions = np.zeros((0, 0), dtype=np.int64)
-    shares = np.zeros(0)
-    for _, sub in items:
+    parent, region, shares = _split(owner, items[0][1], dependencies)
+    regions = region[:, None]
+    for _, sub in items[1:]:
         codes, region, share = _split(owner, sub, dependencies)
-        if parent is None:
-            parent, regions, shares = codes, region[:, None], share
-            continue
         left, right = np.nonzero(parent[:, None] == codes[None, :])
         regions = np.concatenate([regions[left], region[right][:, None]], axis=1)
         parent, shares = parent[left], shares[left] + share[right]
-    assert parent is not None
     axes = torch.tensor([axis for axis, _ in items], device=device)
     return Parts(
         torch.tensor(parent, device=device),
@@ -150,7 +149,9 @@ def _parts(owner: int, items: list[tuple[int, SubDomain]], dependencies: dict[in
     )
 
 
-def _split(owner: int, sub: SubDomain, dependencies: dict[int, Dependency]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _split(
+    owner: int, sub: SubDomain, dependencies: dict[int, Dependency]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(owner's code, region, log share) of each part that one axis makes of the owner."""
     if sub.column == owner:
         return sub.parent, sub.region, sub.log_share

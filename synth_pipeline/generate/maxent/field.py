@@ -67,7 +67,9 @@ class Field:
 def start_field(domain: Domain, shares: list[np.ndarray], chains: int, rng: np.random.Generator, device: str) -> Field:
     """The field of independent columns with the released one-ways, its chains stratified draws from them."""
     columns = [
-        rng.permutation(np.searchsorted(np.cumsum(share)[:-1], (np.arange(chains) + rng.random()) / chains, side="right"))
+        rng.permutation(
+            np.searchsorted(np.cumsum(share)[:-1], (np.arange(chains) + rng.random()) / chains, side="right")
+        )
         for share in shares
     ]
     states = torch.tensor(np.stack(columns, 1) + np.array(domain.offsets[:-1]), dtype=torch.int64, device=device)

@@ -80,13 +80,17 @@ class OneWays:
     noise: Tensor
 
 
-def make_targets(field: Field, measurements: Sequence[Measurement], rows: float, theta: dict[str, np.ndarray]) -> Targets:
+def make_targets(
+    field: Field, measurements: Sequence[Measurement], rows: float, theta: dict[str, np.ndarray]
+) -> Targets:
     """The measured tables as targets, each with the log-factors that it had before (zero for new ones)."""
     width, offsets = field.width, field.domain.offsets
     degree = np.zeros(len(field.domain))
     for item in measurements:
         degree[[item.partition.first, item.partition.second]] += 1
-    parts: dict[str, list[np.ndarray]] = {key: [] for key in ("places", "cells", "values", "noise", "damping", "tables", "theta")}
+    parts: dict[str, list[np.ndarray]] = {
+        key: [] for key in ("places", "cells", "values", "noise", "damping", "tables", "theta")
+    }
     start = 0
     for number, item in enumerate(measurements):
         part = item.partition
@@ -129,7 +133,14 @@ class Fitter:
     """Fits a field to targets; keeps the momentum between its steps."""
 
     def __init__(
-        self, field: Field, targets: Targets, one_ways: OneWays, *, ridge: float, rng: np.random.Generator, generator: torch.Generator
+        self,
+        field: Field,
+        targets: Targets,
+        one_ways: OneWays,
+        *,
+        ridge: float,
+        rng: np.random.Generator,
+        generator: torch.Generator,
     ) -> None:
         self.field = field
         self.targets = targets
@@ -177,7 +188,9 @@ class Fitter:
 
     def _bias_step(self, model: Tensor, eta: float) -> Tensor:
         goal = self.one_ways
-        gain = (goal.values - model - _BIAS_RIDGE * goal.noise * self.bias_log) / (torch.maximum(model, goal.values) + goal.noise)
+        gain = (goal.values - model - _BIAS_RIDGE * goal.noise * self.bias_log) / (
+            torch.maximum(model, goal.values) + goal.noise
+        )
         self.bias_speed = (0.5 * eta * gain).clamp_(-1, 1) + _MOMENTUM * self.bias_speed
         self.bias_log += self.bias_speed
         return self.bias_speed

@@ -1,10 +1,7 @@
 """What MaxEnt-Gibbs will charge: one pool of Gaussian cost, spent on the profile, dependencies, selections and tables."""
 
-import math
-
 from synth_pipeline.generate.engine_registry import EnginePlan, discovery_events
 from synth_pipeline.generate.maxent.config import MaxentConfig
-from synth_pipeline.privacy.accounting import gaussian_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.events import GaussianPoolEvent
 from synth_pipeline.privacy.ledger.contract import ChargeLine
@@ -29,14 +26,17 @@ def plan(spec: Spec, budget: Budget) -> EnginePlan:
     columns = len(spec.modelled)
     shares = (
         ("profile", "row count", _ROW_COUNT),
-        ("profile", f"one-way statistics of {columns} columns (12–35 % of the pool, by the noisy row count)", _PROFILE - _ROW_COUNT),
+        (
+            "profile",
+            f"one-way statistics of {columns} columns (12–35 % of the pool, by the noisy row count)",
+            _PROFILE - _ROW_COUNT,
+        ),
         ("generator", "functional dependencies between columns", config.dependency_share),
         ("generator", "selection of pairs: noisy errors of the model", pairs * _SELECTION),
         ("generator", "tables of the selected pairs", pairs * (1 - _SELECTION)),
     )
     lines = tuple(
-        ChargeLine(stage, purpose, "discrete Gaussian", gaussian_epsilon(math.sqrt(share * budget.cost), budget.delta))
-        for stage, purpose, share in shares
+        ChargeLine(stage, purpose, "discrete Gaussian", share * budget.epsilon) for stage, purpose, share in shares
     )
     pool = GaussianPoolEvent(stage="walk", purpose="profile and generator", mu_squared=budget.cost)
     return EnginePlan((pool, *discovery_events(spec, budget)), lines)

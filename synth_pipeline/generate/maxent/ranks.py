@@ -33,11 +33,15 @@ class RankModel:
 
     def draw(self, codes: npt.NDArray[np.int32], rng: np.random.Generator) -> dict[int, Floats]:
         """Position in (0, 1) of each row inside its bin, for each column; rows with a null take part with a free score."""
-        lows = np.stack([np.append(b[:-1], -_FURTHEST)[codes[:, c]] for c, b in zip(self.columns, self.bounds, strict=True)], 1)
-        highs = np.stack([np.append(b[1:], _FURTHEST)[codes[:, c]] for c, b in zip(self.columns, self.bounds, strict=True)], 1)
+        lows = np.stack(
+            [np.append(b[:-1], -_FURTHEST)[codes[:, c]] for c, b in zip(self.columns, self.bounds, strict=True)], 1
+        )
+        highs = np.stack(
+            [np.append(b[1:], _FURTHEST)[codes[:, c]] for c, b in zip(self.columns, self.bounds, strict=True)], 1
+        )
         below, above = ndtr(lows), ndtr(highs)
         scores = ndtri(np.clip(below + (above - below) * rng.random(lows.shape), 1e-9, 1 - 1e-9))
-        precision = np.linalg.inv(self.correlation)
+        precision = np.linalg.inv(self.correlation).astype(np.float64)
         for _ in range(_SWEEPS):
             for column in range(len(self.columns)):
                 _redraw(scores, column, precision, lows[:, column], highs[:, column], rng)
@@ -45,7 +49,9 @@ class RankModel:
         return {index: np.clip(places[:, number], 0.0, 1.0) for number, index in enumerate(self.columns)}
 
 
-def _redraw(scores: Floats, column: int, precision: Floats, low: Floats, high: Floats, rng: np.random.Generator) -> None:
+def _redraw(
+    scores: Floats, column: int, precision: Floats, low: Floats, high: Floats, rng: np.random.Generator
+) -> None:
     """Draw one column's scores from their truncated normal given the others, in place."""
     deviation = 1 / np.sqrt(precision[column, column])
     mean = scores[:, column] - scores @ precision[:, column] / precision[column, column]

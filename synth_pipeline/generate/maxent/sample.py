@@ -11,6 +11,7 @@ Source:
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ class Sampler:
             self._sweep(field)
         regions = evidence.start(field, self.generator)
         is_mild = float((evidence.distances(regions) == 0).float().mean()) > _MILD
-        for before, after in zip(_TEMPERATURES[:-1], _TEMPERATURES[1:], strict=True):
+        for before, after in pairwise(_TEMPERATURES):
             regions = self._reweigh(field, regions, evidence, before, after)
             for _ in range(2 if math.isfinite(after) else _BURN_IN_SWEEPS):
                 self._sweep_where(field, regions, evidence, after)
@@ -99,7 +100,9 @@ class Sampler:
                 for batch in order.chunk(_BATCHES):
                     force, own = self._force(field, empirical, int(column))
                     logits = field.logits(column, field.states[batch]) + hot[batch] @ force + own
-                    self._move(field, (hot, empirical), int(column), (batch, self._draw_held(logits, int(column), batch, held)))
+                    self._move(
+                        field, (hot, empirical), int(column), (batch, self._draw_held(logits, int(column), batch, held))
+                    )
 
     def _force(self, field: Field, empirical: Tensor, column: int) -> tuple[Tensor, Tensor]:
         """Push on a column's logits from each other code (S, D_j), and from its own one-way (D_j)."""

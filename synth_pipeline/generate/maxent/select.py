@@ -70,7 +70,9 @@ class Selector:
     active: tuple[int, ...]
     target: int | None
 
-    def run(self, number: int, joints: "PairJoints", measured: dict[str, Measurement], *, cost: float) -> list[Measurement]:
+    def run(
+        self, number: int, joints: "PairJoints", measured: dict[str, Measurement], *, cost: float
+    ) -> list[Measurement]:
         """One round: candidates, their noisy errors, picks, noisy tables.
 
         Privacy:
@@ -81,7 +83,11 @@ class Selector:
         expected = [np.rint(item.model * self.profile.rows).astype(np.int64) for item in found]
         partitions = [item.partition for item in found]
         scores = self.view.pair_errors(
-            partitions, expected, cost=cost * self.plan.selection_share, stage="generator", purpose=f"round {number + 1}: errors of pairs"
+            partitions,
+            expected,
+            cost=cost * self.plan.selection_share,
+            stage="generator",
+            purpose=f"round {number + 1}: errors of pairs",
         )
         picks, sigma = self._pick(found, scores.values, scores.sigma, measure_cost)
         if number == 0 and self.target is not None:
@@ -108,7 +114,7 @@ class Selector:
                 products += self._rectangles(number, (first, second), joint, smallest)
             for part in products:
                 model = np.bincount(part.labels.reshape(-1), weights=joint.reshape(-1), minlength=part.size)
-                found.append(Candidate(part, model))
+                found.append(Candidate(part, model.astype(np.float64)))
         return found
 
     def _rectangles(self, number: int, pair: tuple[int, int], joint: Floats, smallest: float) -> list[PairPartition]:
@@ -129,7 +135,7 @@ class Selector:
         weights = np.array([self.config.target_weight if self.target in item.pair else 1.0 for item in found])
         picks = most = self._most_picks()
         best: list[int] = []
-        sigma = quality = None
+        sigma, quality = float(np.sqrt(picks / cost)), scores
         for _ in range(5):
             sigma = float(np.sqrt(picks / cost))
             quality = weights * (scores - self.config.noise_penalty * np.sqrt(2 / np.pi) * sigma * cells)
@@ -138,7 +144,6 @@ class Selector:
             if fitting == picks:
                 break
             picks = fitting
-        assert sigma is not None and quality is not None
         chosen = best[:picks] or [int(np.argmax(quality))]
         return chosen, sigma
 

@@ -13,12 +13,12 @@ import pytest
 
 from synth_pipeline.benchmark.association import compare_associations
 from synth_pipeline.benchmark.binning import fit_binning
+from synth_pipeline.benchmark.feature import fit_coding
 from synth_pipeline.benchmark.learner import LearnerConfig
 from synth_pipeline.benchmark.marginal_distance import bin_tables, compare_marginals
 from synth_pipeline.benchmark.prediction_metric import class_predictions
 from synth_pipeline.benchmark.scored_table import read_tables
 from synth_pipeline.benchmark.two_sample import cross_validated_auc
-from synth_pipeline.benchmark.feature import fit_coding
 from synth_pipeline.benchmark.univariate import compare_numbers
 from synth_pipeline.spec import Spec
 
@@ -78,9 +78,8 @@ def test_intervals_of_distances_cover_the_expected_distance_of_fresh_tables(depe
         found["association"].append(compare_associations(tables, binning, seed=seed, resamples=100).synthetic)
     for name, intervals in found.items():
         share, width = coverage(*([getattr(i, end) for i in intervals] for end in ("value", "low", "high")))
-        print(f"{name}: coverage {share:.3f}, relative width {width:.2f}")
-        assert share >= LEAST_COVERAGE, name
-        assert width <= MOST_WIDTH, name
+        assert share >= LEAST_COVERAGE, f"{name}: coverage {share:.3f}"
+        assert width <= MOST_WIDTH, f"{name}: relative width {width:.2f}"
 
 
 @pytest.mark.parametrize("dependence", [1.0, 0.6], ids=["same population", "other population"])
@@ -93,7 +92,6 @@ def test_interval_of_the_two_sample_test_covers_its_expected_auc(dependence):
         coding = fit_coding(tables, tables.names)
         found.append(cross_validated_auc(tables.holdout, tables.synthetic, 200, coding=coding, config=config))
     share, width = coverage(*([getattr(i, end) for i in found] for end in ("value", "low", "high")))
-    print(f"c2st: coverage {share:.3f}, relative width {width:.2f}")
     assert share >= LEAST_COVERAGE
     assert width <= MOST_WIDTH
 

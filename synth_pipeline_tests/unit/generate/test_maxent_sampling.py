@@ -108,8 +108,16 @@ def test_herded_rows_are_closer_to_the_marginals_than_independent_rows_would_be(
     ("groups", "allowed"),
     [
         pytest.param({0: [[0], [1, 2]]}, np.array([True, False]), id="one column"),
-        pytest.param({0: [[0], [1, 2]], 2: [[0], [1]]}, np.array([[True, False], [False, True]]), id="two columns that Gibbs cannot cross"),
-        pytest.param({1: [[0, 1], [2, 3]], 3: [[0], [1, 2, 3, 4]]}, np.array([[True, False], [False, False]]), id="a drawn column"),
+        pytest.param(
+            {0: [[0], [1, 2]], 2: [[0], [1]]},
+            np.array([[True, False], [False, True]]),
+            id="two columns that Gibbs cannot cross",
+        ),
+        pytest.param(
+            {1: [[0, 1], [2, 3]], 3: [[0], [1, 2, 3, 4]]},
+            np.array([[True, False], [False, False]]),
+            id="a drawn column",
+        ),
         pytest.param({3: [[4], [0, 1, 2, 3]]}, np.array([True, False]), id="a drawn column alone"),
     ],
 )
@@ -117,13 +125,17 @@ def test_conditional_rows_satisfy_the_condition_and_follow_the_conditional_law(m
     condition = Condition(tuple(whole_codes(column, parts) for column, parts in groups.items()), allowed)
 
     def is_met(state: tuple[int, ...]) -> bool:
-        place = tuple(next(n for n, part in enumerate(parts) if state[column] in part) for column, parts in groups.items())
+        place = tuple(
+            next(n for n, part in enumerate(parts) if state[column] in part) for column, parts in groups.items()
+        )
         return bool(allowed[place])
 
     rows = sampled(model, condition, 3000, seed=11)
     assert all(is_met(tuple(row)) for row in rows.tolist())
     statistic, limit = pearson(rows, conditional(model, is_met))
-    assert statistic < 2.0 * limit  # particles share ancestors, so their statistic is wider than that of independent rows
+    assert (
+        statistic < 2.0 * limit
+    )  # particles share ancestors, so their statistic is wider than that of independent rows
 
 
 def test_a_straddling_code_counts_with_its_share_and_reports_the_region_it_was_drawn_in(model: Maxent) -> None:

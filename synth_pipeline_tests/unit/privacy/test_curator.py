@@ -53,7 +53,7 @@ def test_a_free_answer_is_refused(cost: float) -> None:
 def test_the_ledger_is_told_before_the_first_answer_and_only_then() -> None:
     told: list[str] = []
     curator = toy_curator(SPEC, toy_frame(100))
-    curator._before_first_answer = lambda: told.append("read")
+    curator._desk._before_first_answer = lambda: told.append("read")
     assert told == []
     for _ in range(2):
         curator.count_rows(cost=0.01, stage="profile", purpose="rows")
@@ -65,7 +65,7 @@ def test_no_answer_is_given_when_the_ledger_refuses_the_read() -> None:
         raise PrivacyError("no reservation")
 
     curator = toy_curator(SPEC, toy_frame(100))
-    curator._before_first_answer = refuse
+    curator._desk._before_first_answer = refuse
     with pytest.raises(PrivacyError, match="no reservation"):
         curator.count_rows(cost=0.01, stage="profile", purpose="rows")
     assert curator.events == ()
@@ -80,7 +80,9 @@ def test_people_with_several_rows_get_noise_in_proportion() -> None:
 def test_a_histogram_counts_every_row_once_and_nulls_last() -> None:
     frame = toy_frame(500)
     curator = toy_curator(SPEC, frame)
-    noisy = curator.histogram("grade", Whole(3), with_null=True, cost=curator.budget.cost, stage="profile", purpose="grades")
+    noisy = curator.histogram(
+        "grade", Whole(3), with_null=True, cost=curator.budget.cost, stage="profile", purpose="grades"
+    )
     expected = [(frame["grade"] == grade).sum() for grade in ("low", "mid", "high")] + [frame["grade"].isna().sum()]
     assert np.abs(noisy.values - expected).max() < 8 * noisy.sigma
     assert (noisy.values == np.rint(noisy.values)).all()
@@ -98,7 +100,9 @@ def test_joint_counts_and_errors_agree_with_counting_by_hand() -> None:
     assert np.array_equal(view._counts(part), by_hand)
     flipped = PairPartition(second, first, part.labels.T, part.size, "full")
     assert np.array_equal(view._counts(flipped), by_hand)
-    score = view.pair_errors([part], [np.zeros(part.size, dtype=np.int64)], cost=curator.left_cost / 2, stage="generator", purpose="errors")
+    score = view.pair_errors(
+        [part], [np.zeros(part.size, dtype=np.int64)], cost=curator.left_cost / 2, stage="generator", purpose="errors"
+    )
     assert abs(score.values[0] - 800) < 8 * score.sigma
 
 

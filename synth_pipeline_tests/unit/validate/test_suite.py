@@ -4,7 +4,7 @@ import pytest
 
 from synth_pipeline.errors import SpecError
 from synth_pipeline.validate.expectation import Expectation
-from synth_pipeline.validate.plan import plan_checks
+from synth_pipeline.validate.planned import planned_checks
 from synth_pipeline.validate.suite import build_suite
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
 
@@ -89,7 +89,8 @@ def test_a_name_that_no_asset_check_could_have_is_refused():
 
 def test_the_plan_knows_every_check_before_anything_is_measured():
     planned = [
-        (check.name, check.gx_type, check.kind, check.column, check.severity) for check in plan_checks(example_spec())
+        (check.name, check.gx_type, check.kind, check.column, check.severity)
+        for check in planned_checks(example_spec())
     ]
     built = [(item.name, item.gx_type, item.kind, item.column, item.severity) for item in suite_of()]
     assert planned == built

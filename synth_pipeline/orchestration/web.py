@@ -1,0 +1,138 @@
+"""Dagster's web page over a home folder, with the daemon that runs sensors and schedules, as a child process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synth_pipeline.errors import SynthPipelineError
+from synth_pipeline.integrations.stores import HOME_VARIABLE, Home
+from synth_pipeline.orchestration.code_location import DEFS_VARIABLE
+from synth_pipeline.orchestration.launch import open_instance
+
+_MODULE = "synth_pipeline.definitions"
+_LOG = "web.log"
+_GRACE_SECONDS = 15.0
+
+
+def serve_ui(
+    home: str | Path | None = None,
+    *,
+    port: int = 3000,
+    ready: Callable[[str], None] | None = None,
+    own: str | Path | None = None,
+) -> None:
+    """Serve Dagster's web page until the process is interrupted.
+
+    Args:
+        home: the home folder; default `$SYNTH_PIPELINE_HOME`, else `.synth_pipeline`.
+        port: port on this machine.
+        ready: called with the address once the page answers.
+        own: folder of your own datasets; default `$SYNTH_PIPELINE_DEFS`.
+
+    Raises:
+        SynthPipelineError: if the port is taken, or the server does not come up or stops by itself.
+    """
+    with web_server(home, port=port, own=own) as (address, server):
+        if ready is not None:
+            ready(address)
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            return
+        raise SynthPipelineError(f"the web server stopped by itself (exit {code}); see {Home.at(home).dagster / _LOG}")
+
+
+@contextmanager
+def web_server(
+    home: str | Path | None = None, *, port: int = 3000, own: str | Path | None = None, patience_seconds: float = 180.0
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Dagster's web server and daemon over a home; the address and the process. Both end with the block.
+
+    Raises:
+        SynthPipelineError: if the port is taken, or the page does not answer in time.
+    """
+    place = Home.at(home).make()
+    _require_free(port)
+    with open_instance(place):
+        pass  # writes the settings that the server reads
+    with (place.dagster / _LOG).open("ab") as log:
+        server = subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
+            [sys.executable, "-m", "dagster", "dev", "-m", _MODULE, "-h", "127.0.0.1", "-p", str(port)],
+            env=_environment(place, own),
+            cwd=place.dagster,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # the server has children of its own; they are stopped as one group
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _await(address, server, patience_seconds, place.dagster / _LOG)
+        yield address, server
+    finally:
+        _stop(server)
+
+
+def _environment(home: Home, own: str | Path | None) -> dict[str, str]:
+    settings = {"DAGSTER_HOME": str(home.dagster), HOME_VARIABLE: str(home.folder), "PYTHONWARNINGS": "ignore"}
+    if own is not None:
+        settings[DEFS_VARIABLE] = str(Path(own).resolve())
+    elif os.environ.get(DEFS_VARIABLE):
+        settings[DEFS_VARIABLE] = str(Path(os.environ[DEFS_VARIABLE]).resolve())
+    return {**os.environ, **settings}
+
+
+def _require_free(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SynthPipelineError(f"port {port} is taken; give another with --port") from None
+
+
+def _await(address: str, server: "subprocess.Popen[bytes]", patience_seconds: float, log: Path) -> None:
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise SynthPipelineError(f"the web server stopped by itself (exit {server.returncode}); see {log}")
+        try:
+            with urllib.request.urlopen(f"{address}/server_info", timeout=5):  # noqa: S310  (our own address)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise SynthPipelineError(f"the web server did not answer within {patience_seconds:.0f} s; see {log}")
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """Ask the whole group to stop, then make it."""
+    for signal_number, patience_seconds in ((signal.SIGINT, _GRACE_SECONDS), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        _signal_group(server.pid, signal_number)
+        deadline = time.monotonic() + patience_seconds
+        while time.monotonic() < deadline and _group_lives(server):
+            time.sleep(0.1)
+        if not _group_lives(server):
+            return
+
+
+def _signal_group(group: int, signal_number: int) -> None:
+    try:
+        os.killpg(group, signal_number)
+    except ProcessLookupError:
+        return
+
+
+def _group_lives(server: "subprocess.Popen[bytes]") -> bool:
+    server.poll()  # collects the leader, which would else count as alive
+    try:
+        os.killpg(server.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

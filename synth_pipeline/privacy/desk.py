@@ -1,0 +1,127 @@
+"""The desk: where every answer is charged before it is computed, and gets its noise."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_pipeline.errors import PrivacyError
+from synth_pipeline.privacy.accounting import composed_epsilon, gdp_cost, sigma_for_cost
+from synth_pipeline.privacy.answer import Noisy
+from synth_pipeline.privacy.budget import Budget
+from synth_pipeline.privacy.events import DiscoveryEvent, DiscreteGaussianEvent, Event, SubsampledGaussianEvent
+from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
+from synth_pipeline.privacy.noise import NoiseSource
+from synth_pipeline.privacy.unit import PrivacyUnit
+
+_SLACK = 1 + 1e-9
+
+
+class Desk:
+    """Charges one budget and records one list of events; holds no data.
+
+    Privacy:
+        Gaussian answers are charged by exact Gaussian-DP cost μ², which stays valid when later questions depend on earlier answers;
+        Poisson batches by the composed ε of everything asked so far.
+
+    Attributes:
+        unit: whose privacy is protected.
+        budget: what may be spent, earlier spending included.
+        noise: source of exact discrete noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        unit: PrivacyUnit,
+        budget: Budget,
+        spent: Sequence[Event],
+        noise: NoiseSource,
+        before_first_answer: Callable[[], None] | None,
+    ) -> None:
+        self.unit = unit
+        self.budget = budget
+        self.noise = noise
+        self._events: list[Event] = list(spent)
+        self._before_first_answer = before_first_answer
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything charged so far, earlier stages included."""
+        return tuple(self._events)
+
+    @property
+    def spent_cost(self) -> float:
+        """Gaussian cost μ² charged so far."""
+        return sum(_gaussian_cost(event) for event in self._events)
+
+    @property
+    def left_cost(self) -> float:
+        """Gaussian cost μ² that is left."""
+        return max(self.budget.cost - self.spent_cost, 0.0)
+
+    def charge_gaussian(self, cost: float, *, stage: str, purpose: str, count: int = 1) -> float:
+        """Charge `cost` for a release of `count` coordinates, and return the noise scale that it buys.
+
+        Raises:
+            PrivacyError: if the cost is not positive or more than is left; nothing is charged then.
+        """
+        self.require_left(cost, purpose)
+        sigma = sigma_for_cost(cost, self.unit.max_rows, count)
+        self.announce()
+        event = DiscreteGaussianEvent(
+            stage=stage, purpose=purpose, sigma=sigma, sensitivity=self.unit.max_rows, count=count
+        )
+        self._events.append(event)
+        return sigma
+
+    def charge_batches(self, event: SubsampledGaussianEvent) -> None:
+        """Charge training batches before the first is dealt.
+
+        Raises:
+            PrivacyError: if people may have several rows, or the walk's ε would be passed; nothing is charged then.
+        """
+        if self.unit.max_rows > 1:
+            raise PrivacyError(
+                "training by DP-SGD with max_rows above 1 is not built yet; use generator maxent, or max_rows: 1"
+            )
+        epsilon = composed_epsilon([*self._events, event], self.budget.delta)
+        if epsilon > self.budget.epsilon * _SLACK:
+            raise PrivacyError(
+                f"{event.purpose}: would bring the walk to ε = {epsilon:.4g}, above its ε = {self.budget.epsilon:g}"
+            )
+        self.announce()
+        self._events.append(event)
+
+    def record(self, event: Event) -> None:
+        """Record an event whose cost was required and announced."""
+        self._events.append(event)
+
+    def require_left(self, cost: float, purpose: str) -> None:
+        """Refuse a cost that is not positive or more than is left."""
+        if not cost > 0:
+            raise PrivacyError(
+                f"{purpose}: a cost of {cost:g} was offered; every answer needs a positive share of the budget"
+            )
+        if self.spent_cost + cost > self.budget.cost * _SLACK:
+            raise PrivacyError(
+                f"{purpose}: costs μ² = {cost:.3g}, but only {self.left_cost:.3g} of {self.budget.cost:.3g} is left"
+            )
+
+    def announce(self) -> None:
+        """Tell the ledger, once, that rows are about to be read for an answer."""
+        if self._before_first_answer is not None:
+            self._before_first_answer()
+            self._before_first_answer = None
+
+    def noisy(self, counts: npt.NDArray[np.int64], sigma: float) -> Noisy:
+        """The counts with discrete Gaussian noise."""
+        return Noisy(add_noise(counts, sigma, self.noise).astype(np.float64), sigma)
+
+
+def _gaussian_cost(event: Event) -> float:
+    if isinstance(event, DiscreteGaussianEvent):
+        return gdp_cost(event.sigma, event.sensitivity, event.count)
+    if isinstance(event, DiscoveryEvent):
+        return gdp_cost(event.sigma, event.sensitivity)
+    return 0.0

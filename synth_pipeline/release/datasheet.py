@@ -1,0 +1,70 @@
+"""The datasheet of a release, in Markdown.
+
+Source:
+    Gebru, Morgenstern, Vecchione, Vaughan, Wallach, Daumé III and Crawford 2021, Datasheets for Datasets (its headings).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synth_pipeline.release.facts import NEIGHBOURS, ReleaseFacts
+from synth_pipeline.release.schema import domain_words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def datasheet(facts: ReleaseFacts, schema: Mapping[str, Any]) -> str:
+    """The datasheet as Markdown.
+
+    Args:
+        facts: facts of the release.
+        schema: its released schema (see `release.schema`).
+    """
+    columns = schema["columns"]
+    return (
+        _environment()
+        .get_template("datasheet.md.j2")
+        .render(
+            facts=facts,
+            schema=schema,
+            parts=facts.budget_parts(),
+            neighbours=NEIGHBOURS,
+            guarantee=f"ε = {facts.composed_epsilon:.3g}, δ = {facts.delta:g}",
+            unit_name="person" if facts.spec.privacy.unit.column else "row (one person)",
+            row_count_words=_row_count_words(facts),
+            invented=[f"`{name}`" for name in facts.spec.identifiers],
+            nullable=[f"`{column['name']}`" for column in columns if column["nullable"]],
+            passed=sum(outcome.passed for outcome in facts.outcomes),
+            warnings=[f"`{outcome.expectation.name}`" for outcome in facts.outcomes if not outcome.passed],
+            noise_share=noise_share(facts),
+        )
+    )
+
+
+def noise_share(facts: ReleaseFacts) -> float:
+    """Median over columns of the standard deviation that noise gives to one released share."""
+    deviations = [float(np.median(column.sigma)) for column in facts.profile.columns]
+    return float(np.median(deviations)) / max(facts.profile.rows, 1.0)
+
+
+def _row_count_words(facts: ReleaseFacts) -> str:
+    if facts.spec.rows == "match":
+        return f"the noisy count of the real rows (standard deviation {facts.profile.rows_sigma:.2g}); the exact count is not released."
+    return "chosen by the owner; it says nothing about the real table."
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  # Markdown: cells escape what tables need
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
+    environment.filters["domain"] = domain_words
+    return environment
