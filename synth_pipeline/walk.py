@@ -35,7 +35,7 @@ from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
 from synth_pipeline.release.model import ReleasedModel
-from synth_pipeline.report.release_report import release_report
+from synth_pipeline.report.release_page import release_report
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile

@@ -60,7 +60,7 @@ def _crash(error: Exception) -> str:
         kept = f"the traceback is in {_keep(error)}"
     except OSError:
         kept = "the traceback could not be kept, because the home folder cannot be written"
-    return f"{what}; its message is withheld because it may hold real values; {kept}. What was read stays charged."
+    return f"{what}; its message is withheld because it may hold real values; {kept}"
 
 
 def _our_line(error: Exception) -> str:

@@ -6,9 +6,11 @@ Privacy: scores on real rows are internal, so runs are tagged `zone: internal` a
 owner. Datasets are recorded by name and fingerprint only: MLflow's own profile of a table would hold exact counts.
 """
 
+import io
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -164,7 +166,7 @@ def register_generator(tracking: Tracking, run: TrackedRun, *, spec: Spec, folde
     import mlflow
 
     name = f"{spec.dataset}-generator"
-    with _active(tracking, run):
+    with _active(tracking, run), _quiet():
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(Path(__file__).with_name("mlflow_model.py")),
@@ -189,6 +191,7 @@ def finish_run(tracking: Tracking, run: TrackedRun, *, has_succeeded: bool) -> N
 def _client(tracking: Tracking) -> "MlflowClient":
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # a new SQLite file is not news
     return MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
 
 
@@ -220,6 +223,26 @@ def _active(tracking: Tracking, run: TrackedRun) -> Iterator[None]:
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow's progress bars and remarks off the terminal while a model is logged."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+    logger = logging.getLogger("mlflow")
+    bars, level = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get_raw(), logger.level
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):  # "Successfully registered model", printed
+            yield
+    finally:
+        logger.setLevel(level)
+        if bars is None:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.unset()
+        else:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(bars)
 
 
 def _signature(spec: Spec) -> "ModelSignature":

@@ -24,7 +24,8 @@ class SyntheticRows(mlflow.pyfunc.PythonModel):
 
         self.generator = load_model(Path(context.artifacts[ARTIFACT]))
 
-    def predict(self, context: Any, model_input: Any = None, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    # MLflow takes a hint on model_input as the schema of the input, and there is none.
+    def predict(self, context: Any, model_input=None, params: Mapping[str, Any] | None = None) -> pd.DataFrame:  # noqa: ANN001 # pyright: ignore[reportMissingParameterType]
         """Rows of the synthetic table.
 
         Args:

@@ -6,6 +6,7 @@ values go to the private store, and only where they lie is shown.
 """
 
 import json
+import re
 import secrets
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from synth_pipeline.integrations.stores import FolderStore
 
 Shown: TypeAlias = str | int | float | bool | dg.MetadataValue
 _LONGEST_TEXT = 200_000
+_COUNTED_ROWS = re.compile(r"\b\d[\d,]* rows?\b")
 
 
 @dataclass(frozen=True)
@@ -82,28 +84,38 @@ class Gate:
 
 @contextmanager
 def value_free_errors(stage: str, store: FolderStore) -> Iterator[None]:
-    """Let no exception of a private stage carry a value: our own pass, any other is replaced.
+    """Let no exception of a private stage carry a value or a count of real rows.
 
-    The full traceback is written to the private store, for the owner of the home.
+    An error of our family passes, with counts of rows replaced by "some rows"; any other is replaced by its type and the place in our
+    code. What was replaced is written to the private store, for the owner of the home.
 
     Args:
         stage: name of the stage, for the message.
         store: the private store.
 
     Raises:
-        PrivacyError: in place of any exception that is not of our family; it names the stage, the exception's type, and the place in
-            our code.
+        SynthPipelineError: of the same class as the one that passes; `PrivacyError` in place of any other exception.
     """
     try:
         yield
-    except SynthPipelineError:
-        raise
     except Exception as error:  # noqa: BLE001  (whatever it is, its message may hold a value)
-        kind, where, report = type(error).__name__, _our_line(error), _keep(error, store)
+        told = _told(stage, error, store)
     else:
         return
-    # Raised outside the handler, so that the replaced exception is not its context.
-    raise PrivacyError(f"{stage}: stopped by {kind} at {where}; its message is withheld because it may hold real values; see {report}")
+    raise told  # outside the handler, so that what is replaced is not its context
+
+
+def _told(stage: str, error: Exception, store: FolderStore) -> SynthPipelineError:
+    """The error that may leave a private stage."""
+    if isinstance(error, SynthPipelineError):
+        text = str(error)
+        plain = _COUNTED_ROWS.sub("some rows", text)
+        return type(error)(plain if plain == text else f"{plain} (counts: {_keep(text, store)})")
+    report = _keep("".join(traceback.format_exception(error)), store)
+    return PrivacyError(
+        f"{stage}: stopped by {type(error).__name__} at {_our_line(error)}; its message is withheld because it may hold real values,"
+        f" and kept in {report}"
+    )
 
 
 def _metadata_value(name: str, value: object) -> dg.MetadataValue:
@@ -129,11 +141,9 @@ def _our_line(error: BaseException) -> str:
     return f"{Path(last.filename).name}:{last.lineno}"
 
 
-def _keep(error: BaseException, store: FolderStore) -> Path:
-    name = secrets.token_hex(8)
-    text = "".join(traceback.format_exception(error))
-    place = store.write(lambda folder: (folder / "traceback.txt").write_text(text, encoding="utf-8"), "errors", name)
-    return place / "traceback.txt"
+def _keep(text: str, store: FolderStore) -> Path:
+    place = store.write(lambda folder: (folder / "error.txt").write_text(text, encoding="utf-8"), "errors", secrets.token_hex(8))
+    return place / "error.txt"
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -33,11 +33,13 @@ class Released:
 
     Attributes:
         shares: share of each code; nulls, where the column has them, last.
+        noise: standard deviation of the noise of each share.
         deviations: standard deviation of noise and sampling of each share.
         has_null: whether the last code is null.
     """
 
     shares: Floats
+    noise: Floats
     deviations: Floats
     has_null: bool
 
@@ -65,7 +67,7 @@ def released(profile: Profile, index: int, *, rows: int) -> Released:
         shares, noise = np.delete(shares, known), np.delete(noise, known)
         shares[:known] *= factor
         noise[:known] *= factor
-    return Released(shares, np.sqrt(noise**2 + shares * (1 - shares) / rows), column.nullable)
+    return Released(shares, noise, np.sqrt(noise**2 + shares * (1 - shares) / rows), column.nullable)
 
 
 def shares_arguments(column: ColumnProfile, facts: Released) -> dict[str, JSON]:

@@ -129,7 +129,7 @@ class Sampler:
         (hot, empirical), (batch, codes), part = counts, drawn, field.slices[column]
         fresh = torch.zeros(len(batch), part.stop - part.start, device=hot.device).scatter_(1, codes[:, None], 1.0)
         empirical[:, part] += hot[batch].T @ (fresh - hot[batch, part]) / field.chains
-        empirical[part, :] = empirical[:, part].T
+        empirical[part, :] = empirical[:, part].T.clone()
         other = field.slices[0 if column else len(field.domain) - 1]
         empirical[part, part] = torch.diag(empirical[other, part].sum(0))
         hot[batch, part] = fresh

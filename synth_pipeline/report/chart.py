@@ -1,0 +1,172 @@
+"""Charts as plain values; templates draw them with HTML and CSS alone, so that they fit a phone, print, and need no script.
+
+A bar is the reference (released or real), a marker lies on top of it (synthetic, holdout).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Series: TypeAlias = Literal["reference", "synthetic", "holdout", "baseline"]
+
+MOST_CATEGORIES = 20
+MOST_BINS = 40
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A value of another table at the place of a bar."""
+
+    series: Series
+    value: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The share of one category or bin.
+
+    Attributes:
+        label: the category, or the bin's range.
+        value: share in the reference.
+        noise: half the width of its 95 % interval; 0 where it is exact.
+        markers: shares in other tables.
+    """
+
+    label: str
+    value: float
+    noise: float = 0.0
+    markers: tuple[Marker, ...] = ()
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return max(self.value - self.noise, 0.0)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return min(self.value + self.noise, 1.0)
+
+    @property
+    def title(self) -> str:
+        """The numbers of the bar, for a tool tip and for readers of the page's text."""
+        others = "".join(f", {marker.series} {marker.value:.2%}" for marker in self.markers)
+        interval = f" ± {self.noise:.2%}" if self.noise else ""
+        return f"{self.label}: {self.value:.2%}{interval}{others}"
+
+
+@dataclass(frozen=True)
+class ColumnChart:
+    """The distribution of one column.
+
+    Attributes:
+        name: the column.
+        bars: categories (drawn downwards) or bins (drawn side by side), then null where there is one.
+        is_binned: whether the bars are bins.
+        caption: what else to say about the column.
+        distance: total variation distance of the synthetic table to the reference.
+    """
+
+    name: str
+    bars: tuple[Bar, ...]
+    is_binned: bool
+    caption: str
+    distance: float
+
+    @property
+    def top(self) -> float:
+        """Largest value drawn."""
+        drawn = [bar.high for bar in self.bars] + [marker.value for bar in self.bars for marker in bar.markers]
+        return max(max(drawn, default=0.0), 1e-9)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its interval, drawn on a common axis."""
+
+    label: str
+    series: Series
+    value: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True)
+class ScoreChart:
+    """Scores on one axis.
+
+    Attributes:
+        title: what they measure.
+        reading: which values are good.
+        start: left end of the axis.
+        stop: right end of the axis.
+        scores: from top to bottom.
+    """
+
+    title: str
+    reading: str
+    start: float
+    stop: float
+    scores: tuple[Score, ...]
+
+    def place(self, value: float) -> float:
+        """Per cent of the axis at which a value lies."""
+        return 100 * min(max((value - self.start) / (self.stop - self.start), 0.0), 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """A square matrix of pairs of columns.
+
+    Attributes:
+        title: what it shows.
+        names: the columns.
+        values: matrix of values.
+        limit: value of the full colour; negative values take the other hue.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    values: Floats
+    limit: float
+
+    def strength(self, row: int, column: int) -> float:
+        """Strength of the colour of a cell, 0 to 1."""
+        return float(min(abs(self.values[row, column]) / self.limit, 1.0))
+
+
+def fewer_categories(bars: Sequence[Bar], *, most: int = MOST_CATEGORIES) -> tuple[Bar, ...]:
+    """The largest categories in their order, and the others added up as one bar."""
+    if len(bars) <= most:
+        return tuple(bars)
+    kept = set(np.argsort([-bar.value for bar in bars], kind="stable")[: most - 1].tolist())
+    others = [bar for index, bar in enumerate(bars) if index not in kept]
+    return (*(bars[index] for index in sorted(kept)), replace(_added(others), label=f"{len(others)} others"))
+
+
+def fewer_bins(bars: Sequence[Bar], *, most: int = MOST_BINS) -> tuple[Bar, ...]:
+    """Neighbouring bins added up until there are few enough; labels keep the outer ends."""
+    if len(bars) <= most:
+        return tuple(bars)
+    groups = np.array_split(np.arange(len(bars)), most)
+    return tuple(_joined([bars[index] for index in group.tolist()]) for group in groups)
+
+
+def _joined(bars: Sequence[Bar]) -> Bar:
+    ends = bars[0].label.split(" – ")[0], bars[-1].label.split(" – ")[-1]
+    return replace(_added(bars), label=ends[0] if ends[0] == ends[1] else " – ".join(ends))
+
+
+def _added(bars: Sequence[Bar]) -> Bar:
+    """Shares added up; independent noise adds in squares."""
+    markers = tuple(
+        Marker(first.series, sum(bar.markers[index].value for bar in bars))
+        for index, first in enumerate(bars[0].markers)
+    )
+    noise = float(np.sqrt(sum(bar.noise**2 for bar in bars)))
+    return Bar(bars[0].label, sum(bar.value for bar in bars), noise, markers)

@@ -1,0 +1,46 @@
+"""Rendering: templates of this package to self-contained HTML."""
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **content: Any) -> str:
+    """A page from a template of this package; every value is escaped, and nothing is loaded from elsewhere."""
+    return _environment().get_template(template).render(**content)
+
+
+def number_text(value: float) -> str:
+    """A number in few characters.
+
+    Example:
+        >>> number_text(1234567.0), number_text(0.25), number_text(3.0)
+        ('1,234,567', '0.25', '3')
+    """
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def moment_text(value: datetime) -> str:
+    """A point in time; the date alone at midnight."""
+    return value.date().isoformat() if value.time() == datetime.min.time() else value.isoformat(" ", "minutes")
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = number_text
+    return environment

@@ -1,0 +1,153 @@
+"""Training of MaxEnt-Gibbs: groupings, selection, dependencies, fit and the budget that it spends."""
+
+import numpy as np
+import pytest
+import torch
+
+from synth_pipeline.encode.encoder import Encoder
+from synth_pipeline.generate.maxent import engine
+from synth_pipeline.generate.maxent.config import MaxentConfig, plan_rounds, step_sizes
+from synth_pipeline.generate.maxent.dependency import full_partition, screen_dependencies
+from synth_pipeline.generate.maxent.field import start_field
+from synth_pipeline.generate.maxent.fit import Fitter, Measurement, OneWays, make_targets
+from synth_pipeline.generate.maxent.grouping import group_columns, rectangle_partitions
+from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.privacy.accounting import composed_epsilon
+from synth_pipeline.privacy.budget import Budget
+from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.profile.build import build_profile
+from synth_pipeline.table.column import BooleanColumn, IntegerColumn
+from synth_pipeline.table.encoded import Domain
+from synth_pipeline.table.native import NativeTable
+from synth_pipeline.table.profile import Profile
+from synth_pipeline_tests.seeded_noise import SeededNoise
+from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
+
+SPEC = toy_spec()
+SMALL = MaxentConfig(target="member", chains=512, sweeps=8, final_sweeps=16)
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Curator, Profile, engine.Maxent]:
+    curator = toy_curator(SPEC, toy_frame(4000))
+    profile = build_profile(curator, SPEC.modelled)
+    return curator, profile, engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+
+
+def test_it_spends_the_whole_budget_and_not_more(trained) -> None:
+    curator, _, generator = trained
+    assert curator.spent_cost == pytest.approx(curator.budget.cost, rel=1e-6)
+    epsilon = composed_epsilon(generator.events, SPEC.privacy.delta)
+    assert 0.98 * SPEC.privacy.epsilon < epsilon <= SPEC.privacy.epsilon * (1 + 1e-9)
+
+
+def test_every_charge_says_its_stage_and_purpose(trained) -> None:
+    assert all(event.stage in ("profile", "generator") and event.purpose for event in trained[2].events)
+
+
+def test_a_strong_association_survives(trained) -> None:
+    _, profile, generator = trained
+    table = generator.sample(4000, rng=np.random.default_rng(1))
+    age, member = generator.domain.index("age"), generator.domain.index("member")
+    edges = profile.column("age").edges  # pyright: ignore[reportAttributeAccessIssue]
+    is_old = edges[table.codes[:, age]] > 50
+    shares = [table.codes[is_old, member].mean(), table.codes[~is_old, member].mean()]
+    assert shares[0] == pytest.approx(0.8, abs=0.1)
+    assert shares[1] == pytest.approx(0.25, abs=0.1)
+
+
+def test_the_same_noise_and_seed_give_the_same_generator() -> None:
+    weights = []
+    for _ in range(2):
+        curator = toy_curator(SPEC, toy_frame(1500), seed=3)
+        profile = build_profile(curator, SPEC.modelled)
+        weights.append(engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=1)).field.weights)
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_table_of_one_or_two_columns_is_trained(columns: int) -> None:
+    rng = np.random.default_rng(0)
+    declared = {"x": IntegerColumn(min=0, max=9), "y": BooleanColumn()}
+    declared = dict(list(declared.items())[:columns])
+    native = NativeTable({name: rng.integers(0, 2, 300).astype(np.int16) for name in declared})
+    budget = Budget.for_walk(epsilon=1.0, delta=1e-6, discovered_columns=0)
+    curator = Curator(native, unit=PrivacyUnit(None, 1), budget=budget, noise=SeededNoise(0))
+    profile = build_profile(curator, declared)
+    generator = engine.fit(curator, profile, MaxentConfig(), budget=budget, runtime=RuntimeConfig(seed=0))
+    assert generator.sample(50, rng=rng).codes.shape == (50, columns)
+
+
+def test_a_functional_dependency_takes_a_column_out_of_the_field_and_rows_keep_it() -> None:
+    rng = np.random.default_rng(2)
+    fine = rng.integers(0, 12, 6000)
+    native = NativeTable({"fine": fine.astype(np.int16), "coarse": (fine // 3).astype(np.int16), "other": rng.integers(0, 6, 6000)})
+    declared = {"fine": IntegerColumn(min=0, max=11), "coarse": IntegerColumn(min=0, max=3), "other": IntegerColumn(min=0, max=5)}
+    budget = Budget.for_walk(epsilon=2.0, delta=1e-6, discovered_columns=0)
+    curator = Curator(native, unit=PrivacyUnit(None, 1), budget=budget, noise=SeededNoise(1))
+    profile = build_profile(curator, declared)
+    generator = engine.fit(curator, profile, SMALL, budget=budget, runtime=RuntimeConfig(seed=0))
+    assert [(item.column, item.parent) for item in generator.dependencies] == [(0, 1)]
+    codes = generator.sample(3000, rng=rng).codes
+    assert ((codes[:, 0] // 3) == codes[:, 1]).mean() > 0.97
+
+
+def test_independent_columns_are_not_taken_for_dependent() -> None:
+    curator = toy_curator(SPEC, toy_frame(2000))
+    profile = build_profile(curator, SPEC.modelled)
+    found = screen_dependencies(curator.encoded(Encoder(profile)), profile, target=None, cost=0.02 * curator.budget.cost)
+    assert {(item.column, item.parent) for item in found} == set()
+
+
+def test_product_partitions_label_every_code_pair_once(trained) -> None:
+    profile = trained[1]
+    grouping = group_columns(profile, (12, 5))
+    for part in grouping.products(0, 1):
+        assert part.labels.shape == (profile.columns[0].codes, profile.columns[1].codes)
+        assert sorted(np.unique(part.labels)) == list(range(part.size))
+
+
+def test_nulls_stay_alone_in_coarse_groups(trained) -> None:
+    profile = trained[1]
+    index = [column.name for column in profile.columns].index("income")
+    for maps in group_columns(profile, (12, 5)).maps[index]:
+        assert (maps == maps[-1]).sum() == 1
+
+
+def test_rectangles_cover_the_table_with_about_equal_mass() -> None:
+    rng = np.random.default_rng(0)
+    joint = rng.dirichlet(np.ones(30 * 20)).reshape(30, 20)
+    orders = (rng.permutation(30), rng.permutation(20))
+    small, large = rectangle_partitions(joint, pair=(0, 1), orders=orders, sizes=(16, 64), smallest=0.0, name="test")
+    assert (small.size, large.size) == (16, 64)
+    masses = np.bincount(large.labels.reshape(-1), weights=joint.reshape(-1))
+    assert masses.max() < 4 / 64
+    finer = np.stack([large.labels.reshape(-1), small.labels.reshape(-1)])
+    assert len(np.unique(finer, axis=1).T) == 64  # the larger partition refines the smaller
+
+
+def test_rounds_follow_the_signal() -> None:
+    assert plan_rounds(columns=15, rows=40_000, cost=0.07).rounds == 4
+    assert plan_rounds(columns=24, rows=4_000, cost=0.07).rounds == 2
+    assert step_sizes(10)[0] == pytest.approx(0.25)
+    assert step_sizes(10)[-1] == pytest.approx(0.05)
+
+
+def test_a_fit_without_noise_reproduces_its_tables() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.dirichlet(np.full(4 * 5 * 3, 0.5)).reshape(4, 5, 3)
+    shares = [truth.sum((1, 2)), truth.sum((0, 2)), truth.sum((0, 1))]
+    field = start_field(Domain(("a", "b", "c"), (4, 5, 3)), shares, 8192, rng, "cpu")
+    rows, sigma = 10_000.0, 5.0
+    pairs = {(0, 1): truth.sum(2), (0, 2): truth.sum(1), (1, 2): truth.sum(0)}
+    measured = [
+        Measurement(full_partition(first, second, (4, 5, 3)), table.reshape(-1) * rows, sigma) for (first, second), table in pairs.items()
+    ]
+    targets = make_targets(field, measured, rows, {})
+    flat = torch.tensor(np.concatenate(shares), dtype=torch.float32)
+    one_ways = OneWays(flat, torch.full_like(flat, sigma / rows))
+    fitter = Fitter(field, targets, one_ways, ridge=0.5, rng=rng, generator=torch.Generator().manual_seed(0))
+    result = fitter.run(150)
+    gap = (fitter.model_tables(result.joint) - targets.values).abs()
+    assert float(gap.sum()) / 3 < 0.02  # mean L1 distance of the three tables
