@@ -13,6 +13,7 @@ from synth_pipeline.spec import Benchmark, Spec
 LEAST_ROWS = 30
 MOST_CLASSES = 50
 MOST_TRAINED_ROWS, MOST_TRAINED_ROWS_QUICK = 60_000, 10_000
+FULLY_TRAINED_CLASSES = 10
 
 _SUBSAMPLE_STREAM = 5
 
@@ -88,6 +89,7 @@ def label_tables(tables: ScoredTables, benchmark: Benchmark, *, seed: int, quick
     if benchmark.task == "classification":
         classes = np.unique(raw["train"][~np.isnan(raw["train"])])
         raw = {which: _class_numbers(values, classes) for which, values in raw.items()}
+        most = most * FULLY_TRAINED_CLASSES // max(len(classes), FULLY_TRAINED_CLASSES)  # one tree a class and round
     sources = {"train": tables.train, "synthetic": tables.synthetic, "holdout": tables.holdout}
     labelled = {
         which: _label(sources[which], target, rng, most if which != "holdout" else len(target))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PORT = 3000
 _LAUNCH = "synth_pipeline.orchestration.launch"
-_RESOURCES = "synth_pipeline.orchestration.resources"
 _WEB = "synth_pipeline.orchestration.web"
 
 
@@ -53,8 +52,7 @@ def walk_through_dagster(dataset: str, *, snapshot: Path | None, home: "Home", t
         SynthPipelineError: whatever stopped it, with its exit code.
     """
     launch: Any = import_module(_LAUNCH)
-    resources: Any = import_module(_RESOURCES)
-    return launch.run_walk(dataset, snapshot=snapshot, home=home.folder, runtime=resources.StageRuntime(progress=tell))
+    return launch.run_walk(dataset, snapshot=snapshot, home=home.folder, progress=tell)
 
 
 def serve(home: "Home", port: int, *, ready: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from synth_pipeline.cli.refusal import refusing
 from synth_pipeline.errors import TableError
 
 if TYPE_CHECKING:
+    from synth_pipeline.cli.progress import Teller
     from synth_pipeline.integrations.stores import Home
 
 _DATASET = "gss"
@@ -37,17 +38,19 @@ def demo(*, snapshot: str | None, home: str | None, as_json: bool) -> None:
 
     place = Home.at(home)
     with progress("demo: General Social Survey") as tell:
-        file = _snapshot_file(place, snapshot)
+        file = _snapshot_file(place, snapshot, tell)
+        tell("dagster: loading the definitions", 0.0)
         report = walk_through_dagster(_DATASET, snapshot=file, home=place, tell=tell)
     answer(report_json(report), lambda console: render_report(console, report), as_json=as_json)
 
 
-def _snapshot_file(home: "Home", name: str | None) -> Path:
+def _snapshot_file(home: "Home", name: str | None, tell: "Teller") -> Path:
     """The file of a snapshot, made with all others on first use."""
     from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS, write_snapshots
 
     names = [f"{_DATASET}_{first}_{last}" for first, last in SNAPSHOT_YEARS]
     if name is not None and name not in names:
         raise TableError(f"--snapshot: {name!r}: unknown; there are {', '.join(names)}")
+    tell("table: preparing the snapshots", 0.0)
     paths = write_snapshots(home.make().folder / "snapshots" / _DATASET)
     return paths[names.index(name) if name is not None else -1]

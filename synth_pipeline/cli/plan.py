@@ -18,7 +18,7 @@ Examples:
   synth-pipeline plan --spec people.yaml
   synth-pipeline plan --spec people.yaml --json | jq .epsilon
 
-The ε of a line is what it would cost alone. Together the lines cost less than their sum: the total is composed, not added."""
+The total is composed over everything that will run, exactly as the ledger composes it. The specification's ε is its upper end."""
 
 
 @click.command(epilog=_EPILOG, short_help="What a run will charge, before any row is read.")
@@ -36,5 +36,5 @@ def plan(spec_path: str, *, as_json: bool) -> None:
 def _render(console: "Console", made: "Plan") -> None:
     console.print(f"{made.dataset}: one walk with the {made.generator} generator")
     rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.lines]
-    table(console, ("stage", "purpose", "mechanism", "ε alone"), rows, right=("ε alone",))
-    console.print(f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed (less than the sum of the lines).")
+    table(console, ("stage", "purpose", "mechanism", "ε"), rows, right=("ε",))
+    console.print(f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read.")

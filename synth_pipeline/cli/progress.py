@@ -18,7 +18,7 @@ _MOST_LETTERS = 60
 def progress(title: str) -> Iterator[Teller]:
     """A callback for a message and the share of the work done, shown for the length of a block."""
     with _bar(title) if sys.stderr.isatty() else _lines() as tell:
-        yield tell
+        yield lambda message, done: tell(_once(message), done)
 
 
 @contextmanager
@@ -49,6 +49,12 @@ def _lines() -> Iterator[Teller]:
 
 def _log(message: str) -> None:
     click.echo(f"{datetime.now().astimezone():%H:%M:%S} {message}", err=True)
+
+
+def _once(message: str) -> str:
+    """The message without a part that repeats the part before: a stage's name may come from the stage and from its runner."""
+    parts = message.split(": ")
+    return ": ".join(part for place, part in enumerate(parts) if place == 0 or part != parts[place - 1])
 
 
 def _short(message: str) -> str:

@@ -61,7 +61,6 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
     job = dg.define_asset_job(
         keys.job,
         selection=dg.AssetSelection.assets(*keys.assets),
-        partitions_def=keys.partitions,
         description=f"One walk of {spec.dataset}: from a snapshot to a release, at ε = {spec.privacy.epsilon:g}.",
         tags=NO_RETRY_TAGS,
     )

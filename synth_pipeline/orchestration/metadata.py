@@ -99,10 +99,7 @@ def value_free_errors(stage: str, store: FolderStore) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  (whatever it is, its message may hold a value)
-        told = _told(stage, error, store)
-    else:
-        return
-    raise told  # outside the handler, so that what is replaced is not its context
+        raise _told(stage, error, store) from None  # Dagster follows causes and contexts; `from None` hides both
 
 
 def _told(stage: str, error: Exception, store: FolderStore) -> SynthPipelineError:
@@ -135,7 +132,7 @@ def _metadata_value(name: str, value: object) -> dg.MetadataValue:
 
 
 def _our_line(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     ours = [frame for frame in frames if "synth_pipeline" in Path(frame.filename).parts]
     last = (ours or frames)[-1]
     return f"{Path(last.filename).name}:{last.lineno}"

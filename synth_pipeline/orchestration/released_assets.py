@@ -4,6 +4,7 @@ The benchmark alone reads real rows again; its scores are internal, so Dagster s
 """
 
 import dagster as dg
+from pandas import DataFrame
 
 from synth_pipeline import walk as stages
 from synth_pipeline.benchmark.scorecard import Scorecard
@@ -20,11 +21,9 @@ from synth_pipeline.orchestration.metadata import Internal, Released, value_free
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.tracking import WalkRecord
 from synth_pipeline.privacy.ledger import open_ledger
-from synth_pipeline.release.bundle import write_bundle
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
-from pandas import DataFrame
 
 
 def released_assets(spec: Spec) -> list[dg.AssetsDefinition]:
@@ -150,7 +149,7 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         facts = stages.release_facts(
             origin.walk, generator.value, fingerprint=origin.fingerprint, outcomes=outcomes, rows=len(frame)
         )
-        folder = write_bundle(home.releases / spec.dataset / facts.version, facts, frame)
+        folder = stages.assemble(facts, frame, releases=home.releases)
         record = WalkRecord(context, tracking, origin)
         record.released({"epsilon_composed": facts.composed_epsilon}, {"release": facts.version})
         entries = {

@@ -35,7 +35,7 @@ def datasheet(facts: ReleaseFacts, schema: Mapping[str, Any]) -> str:
             parts=facts.budget_parts(),
             neighbours=NEIGHBOURS,
             guarantee=f"ε = {facts.composed_epsilon:.3g}, δ = {facts.delta:g}",
-            unit_name="person" if facts.spec.privacy.unit.column else "row (one person)",
+            whose_rows="" if facts.spec.privacy.unit.column else " (each row is one)",
             row_count_words=_row_count_words(facts),
             invented=[f"`{name}`" for name in facts.spec.identifiers],
             nullable=[f"`{column['name']}`" for column in columns if column["nullable"]],

@@ -136,8 +136,8 @@ class HeatMap:
     limit: float
 
     def strength(self, row: int, column: int) -> float:
-        """Strength of the colour of a cell, 0 to 1."""
-        return float(min(abs(self.values[row, column]) / self.limit, 1.0))
+        """Opacity of the colour of a cell; never so strong that its number cannot be read."""
+        return 0.7 * float(min(abs(self.values[row, column]) / self.limit, 1.0))
 
 
 def fewer_categories(bars: Sequence[Bar], *, most: int = MOST_CATEGORIES) -> tuple[Bar, ...]:

@@ -6,7 +6,7 @@ Privacy: it shows public and released facts and the synthetic table, nothing com
 import pandas as pd
 
 from synth_pipeline.release.certificate import claim, claim_digest
-from synth_pipeline.release.facts import NEIGHBOURS, ReleaseFacts
+from synth_pipeline.release.facts import ReleaseFacts
 from synth_pipeline.report.chart import Bar, ColumnChart, Marker, fewer_bins, fewer_categories
 from synth_pipeline.report.page import moment_text, number_text, render
 from synth_pipeline.table.column import category_key
@@ -29,7 +29,6 @@ def release_report(facts: ReleaseFacts, frame: pd.DataFrame) -> str:
     return render(
         "release.html.j2",
         facts=facts,
-        neighbours=NEIGHBOURS,
         parts=facts.budget_parts(),
         beliefs=[(prior, _belief(prior, facts.odds_factor)) for prior in _PRIORS],
         charts=[_chart(facts, index, frame) for index in range(len(facts.profile.columns))],

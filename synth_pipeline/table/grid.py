@@ -77,7 +77,7 @@ class Grid:
         """
         null = values.isna().to_numpy(dtype=bool)
         if self.is_datetime:
-            ticks = _seconds(values) / self.seconds
+            ticks = np.floor(_seconds(values) / self.seconds + 1e-9)  # 13:00 at a step of a day is that day
         else:
             ticks = values.to_numpy(dtype=np.float64, na_value=np.nan) * 10.0**self.decimals
         with np.errstate(invalid="ignore"):

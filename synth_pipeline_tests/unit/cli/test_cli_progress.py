@@ -17,3 +17,9 @@ def test_progress_leaves_stdout_to_the_result(capsys):
     with progress("fit") as tell:
         tell("training", 0.5)
     assert capsys.readouterr().out == ""
+
+
+def test_a_stage_named_twice_is_told_once(capsys):
+    with progress("run") as tell:
+        tell("profile: profile: age", 0.5)
+    assert capsys.readouterr().err.split(" ", 1)[1] == "profile: age (50%)\n"

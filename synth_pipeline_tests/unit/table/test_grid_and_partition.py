@@ -34,6 +34,12 @@ def test_datetimes_come_back_from_their_cells() -> None:
     assert (pd.Series(grid.values(cells.astype(np.int64))) == stamps).all()
 
 
+def test_a_time_belongs_to_the_step_that_it_falls_in() -> None:
+    grid = native_grid(DatetimeColumn(min=datetime(2020, 1, 1), max=datetime(2021, 1, 1), precision="day"))
+    cells, _ = grid.nearest(pd.Series(pd.to_datetime(["2020-01-02 23:59", "2020-01-03 00:00"])))
+    assert cells.tolist() == [1, 2]
+
+
 def test_values_outside_show_as_cells_outside() -> None:
     grid = native_grid(IntegerColumn(min=0, max=9))
     cells, _ = grid.nearest(pd.Series([-1, 0, 9, 10, np.inf]))

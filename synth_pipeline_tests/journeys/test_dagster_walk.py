@@ -1,0 +1,228 @@
+"""A small dataset through Dagster from end to end, and what is left in its home."""
+
+import json
+import sqlite3
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, SpecError, SynthPipelineError, TableError
+from synth_pipeline.integrations.stores import is_owner_only
+from synth_pipeline.orchestration.code_location import build_defs, load_specs
+from synth_pipeline.orchestration.failures import failure_of
+from synth_pipeline.orchestration.keys import ASSET_NAMES, DatasetKeys
+from synth_pipeline.orchestration.launch import open_instance, run_walk
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.validate.planned import planned_checks
+from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
+
+KEYS = DatasetKeys("clinic")
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """One walk, on which the first tests only look."""
+    place = make_place(tmp_path_factory.mktemp("walked"))
+    place.put("visits_2024", clinic_rows())
+    told = []
+    report = run_walk("clinic", home=place.home.folder, own=place.own, progress=lambda *words: told.append(words))
+    return place, report, told
+
+
+def instance_of(place):
+    return open_instance(place.home)
+
+
+def materialization(place, name):
+    with instance_of(place) as instance:
+        event = instance.get_latest_materialization_event(KEYS.asset(name))
+        return event.asset_materialization
+
+
+def test_every_asset_is_materialized_for_the_snapshot(walked):
+    place, _, _ = walked
+    for name in ASSET_NAMES:
+        assert materialization(place, name).partition == "visits_2024"
+
+
+def test_every_expectation_of_the_spec_was_checked_and_passed_where_it_blocks(walked):
+    place, report, _ = walked
+    spec = load_specs(place.own)["clinic"]
+    keys = [dg.AssetCheckKey(KEYS.asset("validation_suite"), check.name) for check in planned_checks(spec)]
+    with instance_of(place) as instance:
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert set(records) == set(keys)
+    assert len(report.outcomes) == len(keys)
+    assert not [outcome.expectation.name for outcome in report.outcomes if outcome.is_blocking_failure]
+
+
+def test_the_report_leads_to_everything_the_walk_made(walked):
+    _, report, _ = walked
+    assert {path.name for path in report.release.iterdir()} >= {"data.parquet", "certificate.json", "schema.json", "report.html"}
+    assert report.data_docs.is_file()
+    assert json.loads(report.scorecard_path.read_text())["zone"] == "internal"
+    frame = pd.read_parquet(report.synthetic)
+    assert list(frame.columns) == ["person", "age", "ward", "town", "fee", "insured"]
+    assert frame.loc[frame["age"] < 18, "insured"].all()
+    assert 0 < report.epsilon <= 2.0
+    assert report.account.spent_epsilon == pytest.approx(report.epsilon, rel=1e-3)
+
+
+def test_progress_was_told_for_every_stage_that_takes_time(walked):
+    _, _, told = walked
+    stages = {words[0].split(":")[0] for words in told}
+    assert stages >= {"profile", "generator", "synthetic_table", "validation_suite", "tstr_benchmark"}
+    assert all(0 <= words[1] <= 1 for words in told)
+
+
+def test_what_real_rows_gave_is_private_and_what_was_released_is_not(walked):
+    place, _, _ = walked
+    private = [path for path in (place.home.folder / "private").rglob("*")]
+    assert {path.parts[-2] for path in private if path.name == "origin.json"} == {"real_snapshot", "tstr_benchmark"}
+    assert all(is_owner_only(path) for path in private)
+    released = {path.parts[-2] for path in (place.home.folder / "released").rglob("origin.json")}
+    assert released == {"profile", "generator", "synthetic_table", "validation_suite", "release"}
+
+
+def test_scores_and_exact_counts_are_not_in_the_metadata(walked):
+    place, report, _ = walked
+    benchmark = materialization(place, "tstr_benchmark").metadata
+    assert benchmark["scores"].value.startswith("internal")
+    assert materialization(place, "real_snapshot").metadata["counts"].value.startswith("internal")
+    shown = json.dumps({name: {key: str(value.value) for key, value in materialization(place, name).metadata.items()} for name in ASSET_NAMES})
+    auc = report.scorecard.tstr.learners["gradient_boosting"].tstr["auc"].value
+    assert f"{auc:.3f}" not in shown
+
+
+def test_the_ledger_lines_and_the_plan_are_in_the_metadata(walked):
+    place, _, _ = walked
+    opened, released = materialization(place, "real_snapshot").metadata, materialization(place, "release").metadata
+    assert opened["epsilon_reserved"].value == pytest.approx(2.0, rel=1e-3)
+    assert "profile" in opened["plan"].value
+    assert all(word in released["ledger"].value for word in ("reserve", "read", "commit"))
+
+
+def test_mlflow_has_one_run_of_the_walk_and_samples_from_the_registered_generator(walked):
+    import mlflow
+
+    place, report, _ = walked
+    client = mlflow.MlflowClient(place.home.tracking_uri, place.home.tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("clinic").experiment_id])
+    assert run.data.tags["dagster_root_run_id"] == report.run_id
+    assert run.info.run_id in report.mlflow_run
+    assert run.info.status == "FINISHED"
+    assert float(run.data.params["epsilon"]) == 2.0
+    assert "tstr_gradient_boosting_auc" in run.data.metrics
+    assert {item.tags[0].value for item in run.inputs.dataset_inputs} == {"training", "synthetic"}
+    assert all(item.dataset.profile is None for item in run.inputs.dataset_inputs)
+    mlflow.set_tracking_uri(place.home.tracking_uri)
+    mlflow.set_registry_uri(place.home.tracking_uri)
+    model = mlflow.pyfunc.load_model("models:/clinic-generator@candidate")
+    rows = model.predict(None, params={"num_rows": 7, "where": "ward = 'B'", "seed": 1})
+    assert len(rows) == 7
+    assert set(rows["ward"]) == {"B"}
+    assert model.predict(pd.DataFrame(), params={"num_rows": 7, "where": "ward = 'B'", "seed": 1}).equals(rows)
+
+
+def test_no_marker_of_the_raw_table_is_outside_the_private_store(walked):
+    """Every file of the home but the arrivals and the private store: ledger, events, logs, MLflow, docs, bundle."""
+    place, _, _ = walked
+    outside = [
+        path
+        for path in place.home.folder.rglob("*")
+        if path.is_file() and not {"private", "arrivals"} & set(path.relative_to(place.home.folder).parts[:1])
+    ]
+    assert len(outside) > 40
+    marker = MARKER_NAME.encode()
+    assert [path for path in outside if marker in path.read_bytes()] == []
+    inside = (place.home.folder / "private" / "clinic" / "visits_2024" / "real_snapshot").rglob("*.parquet")
+    assert any(marker in path.read_bytes() for path in inside) or marker in (place.arrivals / "visits_2024.parquet").read_bytes()
+
+
+def test_dagsters_event_records_hold_no_marker(walked):
+    place, report, _ = walked
+    with instance_of(place) as instance:
+        events = instance.all_logs(report.run_id)
+    assert len(events) > 50
+    assert not [event for event in events if MARKER_NAME in str(event)]
+
+
+def test_a_second_walk_beyond_the_cap_is_refused_before_the_file_is_opened(walked):
+    place, _, _ = walked
+    ledger = open_ledger(place.home.ledger)
+    before = ledger.head()
+    place.put("visits_2025", clinic_rows(seed=1)).write_bytes(b"not a table: opening it would be another error")
+    with pytest.raises(BudgetRefused):
+        run_walk("clinic", home=place.home.folder, own=place.own)
+    assert ledger.head() == before
+    (place.arrivals / "visits_2025.parquet").unlink()
+
+
+def test_a_stage_of_a_spent_walk_says_where_to_start(walked):
+    place, _, _ = walked
+    failure = materialize(place, ["profile"])
+    assert isinstance(failure, LedgerError)
+    assert "clinic/real_snapshot" in str(failure)
+
+
+def test_what_follows_training_can_be_made_again_for_free(walked):
+    place, _, _ = walked
+    before = open_ledger(place.home.ledger).head()
+    assert materialize(place, ["synthetic_table", "validation_suite"]) is None
+    assert open_ledger(place.home.ledger).head() == before
+
+
+def materialize(place, names, partition="visits_2024"):
+    """Materialize some assets in a run of their own, as a person on the web page would; why it failed, or None."""
+    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": StageRuntime(seed=1)})
+    with instance_of(place) as instance:
+        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            asset_selection=[KEYS.asset(name) for name in names],
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return failure_of(result)
+
+
+def test_a_failed_blocking_check_stops_the_release_and_the_budget_stays_spent(tmp_path):
+    place = make_place(tmp_path, validation={"severity": {"fidelity": "block"}}, privacy={"epsilon": 2.0, "delta": 1e-5})
+    place.put("visits", clinic_rows(300))
+    # A person publishes a table that is not what was released: its shares are off.
+    run_walk("clinic", home=place.home.folder, own=place.own)
+    table = place.home.released.place("clinic", "visits", "synthetic_table") / "data.parquet"
+    pd.read_parquet(table).assign(ward="A").to_parquet(table, index=False)
+    released = set((place.home.releases / "clinic").iterdir())
+    failure = materialize(place, ["validation_suite", "release"], partition="visits")
+    assert isinstance(failure, CheckFailed)
+    assert "shares__ward" in str(failure)
+    assert set((place.home.releases / "clinic").iterdir()) == released
+    assert open_ledger(place.home.ledger).account("clinic").spent_epsilon > 0
+
+
+def test_a_refused_table_gives_its_budget_back_and_its_counts_stay_private(tmp_path):
+    place = make_place(tmp_path)
+    frame = clinic_rows(300)
+    frame.loc[:6, "age"] = 1234
+    place.put("visits", frame)
+    with pytest.raises(TableError, match=r"column 'age': some rows outside the declared range 0 to 99"):
+        run_walk("clinic", home=place.home.folder, own=place.own)
+    account = open_ledger(place.home.ledger).account("clinic")
+    assert (account.spent_epsilon, account.reserved_epsilon) == (0.0, 0.0)
+    with sqlite3.connect(place.home.dagster / "history" / "runs.db") as runs:
+        assert runs.execute("select count(*) from runs").fetchone() == (1,)
+
+
+def test_one_line_says_what_is_missing(tmp_path):
+    place = make_place(tmp_path)
+    with pytest.raises(SpecError, match=r"dataset 'clinics': unknown; there are clinic, gss"):
+        run_walk("clinics", home=place.home.folder, own=place.own)
+    with pytest.raises(TableError, match="no snapshot in"):
+        run_walk("clinic", home=place.home.folder, own=place.own)
+    with pytest.raises(TableError, match="no such file"):
+        run_walk("clinic", snapshot=tmp_path / "x.parquet", home=place.home.folder, own=place.own)
+    with pytest.raises(SynthPipelineError, match="no such folder"):
+        load_specs(tmp_path / "nowhere")
