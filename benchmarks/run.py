@@ -23,7 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: two threads on a busy machine are slower than one
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is loaded: two threads on a busy machine are slower than one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=Path, help="spec file; default: the demo's")
-    parser.add_argument("--folder", type=Path, help="folder with train.parquet and holdout.parquet; default: the demo's table")
+    parser.add_argument(
+        "--folder", type=Path, help="folder with train.parquet and holdout.parquet; default: the demo's table"
+    )
     parser.add_argument("--generator", help="kind of generator, in place of the spec's")
     parser.add_argument("--epsilon", type=float, help="ε, in place of the spec's")
     parser.add_argument("--rows", type=int, help="synthetic rows; default: as many as train has")
@@ -119,7 +123,9 @@ def _one_run(asked: argparse.Namespace, tables: Tables) -> dict[str, Any]:
         card = score(tables.train, tables.holdout, synthetic, tables.spec, quick=asked.quick)
     spent = composed_epsilon(model.events, tables.spec.privacy.delta)
     print(f"\n{tables.spec.dataset}: {model.generator.kind}, ε = {spent:.6g} at δ = {tables.spec.privacy.delta:g}")
-    print(f"{len(tables.train):,} rows × {len(tables.train.columns)} columns; {os.cpu_count()} CPUs, load {load[0]:.1f} before")
+    print(
+        f"{len(tables.train):,} rows × {len(tables.train.columns)} columns; {os.cpu_count()} CPUs, load {load[0]:.1f} before"
+    )
     for stage, seconds in clock.cpu_seconds.items():
         print(f"  {stage:<10} {seconds:8.2f} CPU-s {clock.wall_seconds[stage]:8.2f} s of wall time")
     for name, value, reading in summary_lines(card):
@@ -168,14 +174,16 @@ def _judged(asked: argparse.Namespace, tables: Tables, synthetic: "pd.DataFrame"
         inputs = {"real": "train.parquet", "holdout": "holdout.parquet", "meta": "meta.json"}
         options = [part for name, file in inputs.items() for part in (f"--{name}", str(tables.folder / file))]
         options += ["--synth", str(table), "--json", str(report), "--quiet", "--skip", "privacy"]
-        done = subprocess.run([sys.executable, str(asked.judge), *options, *(["--quick"] if asked.quick else [])], check=False)
+        done = subprocess.run(
+            [sys.executable, str(asked.judge), *options, *(["--quick"] if asked.quick else [])], check=False
+        )
         if done.returncode:
             print(f"  the judge at {asked.judge} ended with exit code {done.returncode}")
             return None
         content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     marginals = {order: content["marginals"][order]["synth"]["mean"] for order in ("1way", "2way", "3way")}
     print(f"  judge: TVD {' / '.join(f'{value:.4f}' for value in marginals.values())}", end="")
-    print(f"; C2ST {_figure(content, "c2st", "synth", "auc")}; TSTR {_figure(content, 'tstr', 'hgb', 'tstr', 'auc')}")
+    print(f"; C2ST {_figure(content, 'c2st', 'synth', 'auc')}; TSTR {_figure(content, 'tstr', 'hgb', 'tstr', 'auc')}")
     return content
 
 

@@ -201,7 +201,9 @@ class Spec(_Section):
     benchmark: Benchmark | None = Field(
         default=None, description="Prediction task of the benchmark; null: fidelity only."
     )
-    validation: Validation = Field(default=Validation(), description="Severity of the expectations on the synthetic table.")
+    validation: Validation = Field(
+        default=Validation(), description="Severity of the expectations on the synthetic table."
+    )
     fairness: Fairness | None = Field(default=None, description="Groups for which the benchmark is reported apart.")
     drift: Drift | None = Field(default=None, description="Private drift detection.")
     schedule: str | None = Field(

@@ -157,7 +157,8 @@ def resume_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str) -> W
     if record is None or record.status == "committed":
         state = "has no reservation" if record is None else "is spent already"
         raise LedgerError(
-            f"{spec.dataset}/{snapshot}: this walk {state} in the ledger; start again from {spec.dataset}/real_snapshot, which reserves anew"
+            f"{spec.dataset}/{snapshot}: this walk {state} in the ledger; start again from {spec.dataset}/real_snapshot, "
+            "which reserves anew"
         )
     return Walk(spec, snapshot, make_plan(spec), ledger, record.reservation)
 
@@ -283,7 +284,9 @@ def fit(
     return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
 
 
-def run_walk(spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path) -> WalkResult:
+def run_walk(
+    spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path
+) -> WalkResult:
     """The whole walk in this process.
 
     Args:
@@ -312,7 +315,9 @@ def run_walk(spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, k
 
 def assemble(facts: ReleaseFacts, synthetic: pd.DataFrame, *, releases: Path) -> Path:
     """Write the release bundle, with its publishable report; whole or not at all."""
-    return write_bundle(releases / facts.dataset / facts.version, facts, synthetic, report=release_report(facts, synthetic))
+    return write_bundle(
+        releases / facts.dataset / facts.version, facts, synthetic, report=release_report(facts, synthetic)
+    )
 
 
 def require_passed(outcomes: Sequence[Outcome]) -> None:

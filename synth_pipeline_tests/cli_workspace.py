@@ -50,13 +50,24 @@ class Workspace:
 
     def fit(self, *options: str, out: str = "model") -> list[str]:
         """The arguments of a fit; later options win."""
-        paths = ["--spec", str(self.spec), "--data", str(self.table), "--out", str(self.folder / out), "--home", str(self.home)]
+        paths = [
+            "--spec",
+            str(self.spec),
+            "--data",
+            str(self.table),
+            "--out",
+            str(self.folder / out),
+            "--home",
+            str(self.home),
+        ]
         return ["fit", *paths, *options]
 
     def contents(self) -> dict[str, str]:
         """Every file and folder below, with a digest of what is in it."""
         return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else "folder"
             for path in sorted(self.folder.rglob("*"))
         }
 

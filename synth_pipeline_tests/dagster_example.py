@@ -22,7 +22,7 @@ ATTRIBUTES = {
         "fee": {"kind": "float", "min": 0, "max": 500, "precision": 0, "nullable": True},
         "insured": {"kind": "boolean"},
     },
-    "privacy": {"epsilon": 2.0, "delta": 1e-5, "cap": {"epsilon": 3.0}},
+    "privacy": {"epsilon": 2.0, "delta": 1e-5, "cap": {"epsilon": 2.5}},
     "constraints": [{"if": "age < 18", "then": "insured"}],
     "benchmark": {"target": "insured"},
 }

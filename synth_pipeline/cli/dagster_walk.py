@@ -98,7 +98,9 @@ def render_report(console: "Console", report: WalkReport) -> None:
     """The scorecard, what it cost, and where everything is."""
     from synth_pipeline.benchmark.summary import summary_lines
 
-    console.print(f"\n{report.dataset}, snapshot {report.snapshot}: ε = {number(report.epsilon)} spent at δ = {number(report.delta)}\n")
+    console.print(
+        f"\n{report.dataset}, snapshot {report.snapshot}: ε = {number(report.epsilon)} spent at δ = {number(report.delta)}\n"
+    )
     table(console, ("score", "value [95 % interval]", "how to read it"), summary_lines(report.scorecard))
     console.print("Scores are computed on real rows without noise: internal, not part of the release.\n")
     facts(console, _places(report))

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 
@@ -103,7 +103,7 @@ def _installed_version() -> str:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def _quiet_libraries() -> Generator[None]:
     """Keep libraries' warnings off stderr, as a warning may hold a value; `python -W` brings them back."""
     with warnings.catch_warnings():
         if not sys.warnoptions:

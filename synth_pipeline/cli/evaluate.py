@@ -71,7 +71,9 @@ def _written(folder: Path, card: "Scorecard", page: str) -> tuple[Path, Path]:
         card.write_scorecard(scorecard)
         draft.replace(report)
     except OSError as fault:
-        raise TableError(f"--out: {folder}: cannot be written ({type(fault).__name__}); check its permissions and space") from None
+        raise TableError(
+            f"--out: {folder}: cannot be written ({type(fault).__name__}); check its permissions and space"
+        ) from None
     finally:
         draft.unlink(missing_ok=True)
     return scorecard, report
@@ -80,6 +82,15 @@ def _written(folder: Path, card: "Scorecard", page: str) -> tuple[Path, Path]:
 def _render(console: "Console", card: "Scorecard", places: tuple[Path, Path]) -> None:
     from synth_pipeline.benchmark.summary import summary_lines
 
-    console.print(f"{card.dataset}: {card.rows['synthetic']:,} synthetic rows against {card.rows['train']:,} real ones\n")
+    console.print(
+        f"{card.dataset}: {card.rows['synthetic']:,} synthetic rows against {card.rows['train']:,} real ones\n"
+    )
     table(console, ("score", "value [95 % interval]", "how to read it"), summary_lines(card))
-    facts(console, {"scorecard": str(places[0]), "report": str(places[1]), "zone": "internal: computed on real rows without noise"})
+    facts(
+        console,
+        {
+            "scorecard": str(places[0]),
+            "report": str(places[1]),
+            "zone": "internal: computed on real rows without noise",
+        },
+    )

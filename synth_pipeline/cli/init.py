@@ -24,7 +24,9 @@ columns mean. Until all of them are stated the spec is refused, with a line that
 
 
 @click.command(epilog=_EPILOG, short_help="Propose a spec from a file's schema.")
-@click.option("--data", required=True, type=click.Path(), help="The private table: .parquet or .csv; its rows are not read.")
+@click.option(
+    "--data", required=True, type=click.Path(), help="The private table: .parquet or .csv; its rows are not read."
+)
 @click.option("--out", required=True, type=click.Path(), help="Spec file to write; an existing one is left alone.")
 @json_option
 @refusing

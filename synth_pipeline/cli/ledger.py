@@ -122,10 +122,16 @@ def _render_accounts(console: "Console", store: "SqliteLedger", accounts: list["
         console.print(f"{store.path}: nothing was charged yet.", soft_wrap=True)
         return
     rows = [
-        (account.dataset, *map(number, (account.spent_epsilon, account.reserved_epsilon, account.left_epsilon)), _cap(account))
+        (
+            account.dataset,
+            *map(number, (account.spent_epsilon, account.reserved_epsilon, account.left_epsilon)),
+            _cap(account),
+        )
         for account in accounts
     ]
-    table(console, ("dataset", "spent ε", "reserved ε", "left ε", "cap"), rows, right=("spent ε", "reserved ε", "left ε"))
+    table(
+        console, ("dataset", "spent ε", "reserved ε", "left ε", "cap"), rows, right=("spent ε", "reserved ε", "left ε")
+    )
 
 
 def _render_account(console: "Console", account: "Account") -> None:
@@ -136,7 +142,10 @@ def _render_account(console: "Console", account: "Account") -> None:
         f" {number(account.left_epsilon)} left of the cap {_cap(account)}, which never renews.\n",
         soft_wrap=True,
     )
-    blocks = [(block.cohort, *map(number, (block.spent_epsilon, block.reserved_epsilon, block.left_epsilon))) for block in account.blocks]
+    blocks = [
+        (block.cohort, *map(number, (block.spent_epsilon, block.reserved_epsilon, block.left_epsilon)))
+        for block in account.blocks
+    ]
     figures = ("spent ε", "reserved ε", "left ε")
     if account.entries:
         table(console, ("people (cohort)", *figures), blocks[:_NEWEST], right=figures)
@@ -160,7 +169,14 @@ def _walk_row(record: "WalkRecord", since: str) -> tuple[str, ...]:
         "released": "given back",
     }[record.status]
     cost = f"{number(record.epsilon)} (δ = {number(reservation.charge.delta)})"
-    return since[:16].replace("T", " "), reservation.key.walk_id[:12], reservation.key.snapshot, " + ".join(stages) or "walk", cost, until
+    return (
+        since[:16].replace("T", " "),
+        reservation.key.walk_id[:12],
+        reservation.key.snapshot,
+        " + ".join(stages) or "walk",
+        cost,
+        until,
+    )
 
 
 def _render_history(console: "Console", entries: tuple["Entry", ...]) -> None:
@@ -168,7 +184,15 @@ def _render_history(console: "Console", entries: tuple["Entry", ...]) -> None:
         console.print("No entries yet.")
         return
     rows = [
-        (str(entry.sequence), entry.at[:19].replace("T", " "), entry.dataset, entry.cohort, entry.kind, _what(entry), entry.digest[:12])
+        (
+            str(entry.sequence),
+            entry.at[:19].replace("T", " "),
+            entry.dataset,
+            entry.cohort,
+            entry.kind,
+            _what(entry),
+            entry.digest[:12],
+        )
         for entry in entries
     ]
     table(console, ("#", "at (UTC)", "dataset", "cohort", "entry", "what", "digest"), rows, right=("#",))

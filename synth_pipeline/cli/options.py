@@ -30,11 +30,17 @@ def home_option(command: _Command) -> _Command:
 def spec_option(command: _Command) -> _Command:
     """`--spec`: the specification of the dataset."""
     return click.option(
-        "--spec", "spec_path", required=True, type=click.Path(), help="Spec file, or the defs.yaml of a Dagster component."
+        "--spec",
+        "spec_path",
+        required=True,
+        type=click.Path(),
+        help="Spec file, or the defs.yaml of a Dagster component.",
     )(command)
 
 
-def read_spec(path: str, *, generator: str | None = None, epsilon: float | None = None, delta: float | None = None) -> "Spec":
+def read_spec(
+    path: str, *, generator: str | None = None, epsilon: float | None = None, delta: float | None = None
+) -> "Spec":
     """The specification in a file, with what the command line puts in its place, checked as a whole.
 
     Raises:

@@ -29,7 +29,9 @@ def answer(content: Mapping[str, Any], render: Render, *, as_json: bool) -> None
         render(_console())
 
 
-def table(console: "Console", columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def table(
+    console: "Console", columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
+) -> None:
     """Print rows under headings.
 
     Args:

@@ -17,7 +17,9 @@ def require_table_place(out: str) -> None:
 
     path = Path(out)
     if path.suffix.lower() not in READABLE:
-        raise TableError(f"--out: {path}: {path.suffix or 'no extension'} is not supported; use a file that ends in {' or '.join(READABLE)}")
+        raise TableError(
+            f"--out: {path}: {path.suffix or 'no extension'} is not supported; use a file that ends in {' or '.join(READABLE)}"
+        )
     if path.is_dir():
         raise TableError(f"--out: {path}: is a folder; give the path of a file")
     if not path.parent.is_dir():
@@ -59,4 +61,6 @@ def _require_writable(folder: Path, error: type[SynthPipelineError]) -> None:
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".synth_pipeline.", dir=folder))  # noqa: PTH106
     except OSError as fault:
-        raise error(f"--out: {folder}: cannot be written ({type(fault).__name__}); check its permissions and space") from None
+        raise error(
+            f"--out: {folder}: cannot be written ({type(fault).__name__}); check its permissions and space"
+        ) from None

@@ -37,4 +37,6 @@ def _render(console: "Console", made: "Plan") -> None:
     console.print(f"{made.dataset}: one walk with the {made.generator} generator")
     rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.lines]
     table(console, ("stage", "purpose", "mechanism", "ε"), rows, right=("ε",))
-    console.print(f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read.")
+    console.print(
+        f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read."
+    )

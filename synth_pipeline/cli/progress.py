@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -15,26 +15,31 @@ _MOST_LETTERS = 60
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Teller]:
+def progress(title: str) -> Generator[Teller]:
     """A callback for a message and the share of the work done, shown for the length of a block."""
     with _bar(title) if sys.stderr.isatty() else _lines() as tell:
         yield lambda message, done: tell(_once(message), done)
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Teller]:
+def _bar(title: str) -> Generator[Teller]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     # markup=False: a column's name may hold square brackets.
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(title, total=1.0)
         yield lambda message, done: bars.update(task, description=_short(message), completed=done)
 
 
 @contextmanager
-def _lines() -> Iterator[Teller]:
+def _lines() -> Generator[Teller]:
     last_stage, last_at = "", 0.0
 
     def tell(message: str, done: float) -> None:

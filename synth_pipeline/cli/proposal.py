@@ -91,7 +91,9 @@ def read_fields(path: Path) -> list[Field]:
     """
     readers = {".parquet": _parquet_fields, ".csv": _csv_fields}
     if path.suffix.lower() not in readers:
-        raise TableError(f"--data: {path}: {path.suffix or 'no extension'} is not supported; use a file that ends in .parquet or .csv")
+        raise TableError(
+            f"--data: {path}: {path.suffix or 'no extension'} is not supported; use a file that ends in .parquet or .csv"
+        )
     if not path.is_file():
         raise TableError(f"--data: {path}: no such file; give the path of a .parquet or .csv file")
     try:
@@ -103,7 +105,9 @@ def read_fields(path: Path) -> list[Field]:
     names = [item.name for item in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise TableError(f"--data: {path}: columns that share a name: {', '.join(twice)}; give every column its own name")
+        raise TableError(
+            f"--data: {path}: columns that share a name: {', '.join(twice)}; give every column its own name"
+        )
     if not names:
         raise TableError(f"--data: {path}: has no columns; give a table")
     return fields
@@ -131,7 +135,9 @@ def _parquet_fields(path: Path) -> list[Field]:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
-        raise TableError(f"--data: {path}: not a readable parquet file (truncated, or another format); write it again") from None
+        raise TableError(
+            f"--data: {path}: not a readable parquet file (truncated, or another format); write it again"
+        ) from None
     return [Field(item.name, item.type) for item in schema]
 
 
@@ -140,7 +146,9 @@ def _csv_fields(path: Path) -> list[Field]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file, strict=True), [])
     except (UnicodeDecodeError, csv.Error):
-        raise TableError(f"--data: {path}: does not parse as CSV; it needs UTF-8 text, a header line and commas") from None
+        raise TableError(
+            f"--data: {path}: does not parse as CSV; it needs UTF-8 text, a header line and commas"
+        ) from None
     return [Field(name, None) for name in header]
 
 
@@ -158,15 +166,24 @@ def _propose(item: Field) -> _Proposed:
     if pt.is_boolean(kind):
         return _Proposed("boolean", ("kind: boolean", _NULLABLE))
     if pt.is_integer(kind):
-        return _bounded("integer", f"kind: integer                {CONFIRM} a quantity; if these are codes, use categorical with categories")
+        return _bounded(
+            "integer",
+            f"kind: integer                {CONFIRM} a quantity; if these are codes, use categorical with categories",
+        )
     if pt.is_floating(kind) or pt.is_decimal(kind):
         scale = kind.scale if pt.is_decimal(kind) else None
         step = f"precision: {scale}" if scale is not None and 0 <= scale <= 12 else "# precision: 2"
-        return _bounded("float", "kind: float", f"{step:<29}{CONFIRM} decimals of the values, where they have a fixed number")
+        return _bounded(
+            "float", "kind: float", f"{step:<29}{CONFIRM} decimals of the values, where they have a fixed number"
+        )
     if pt.is_date(kind):
-        return _bounded("datetime", "kind: datetime", f"precision: day               {CONFIRM} day, hour, minute or second")
+        return _bounded(
+            "datetime", "kind: datetime", f"precision: day               {CONFIRM} day, hour, minute or second"
+        )
     if pt.is_timestamp(kind):
-        return _bounded("datetime", "kind: datetime", f"# precision: second          {CONFIRM} day, hour, minute or second")
+        return _bounded(
+            "datetime", "kind: datetime", f"# precision: second          {CONFIRM} day, hour, minute or second"
+        )
     if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
         return _Proposed("categorical", ("kind: categorical", _CATEGORIES, _NULLABLE))
     if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind):
@@ -190,7 +207,9 @@ def _bounded(kind: str, *lines: str) -> _Proposed:
 
 
 def _identifier(faker: str) -> _Proposed:
-    line = f"kind: identifier             {CONFIRM} names a person or thing: never read, invented for the synthetic table"
+    line = (
+        f"kind: identifier             {CONFIRM} names a person or thing: never read, invented for the synthetic table"
+    )
     return _Proposed("identifier", (line, f"faker: {faker}"))
 
 

@@ -21,7 +21,12 @@ The budget is reserved before the file is opened. What does not fit under the ca
 
 @click.command(epilog=_EPILOG, short_help="One full walk of a dataset through Dagster.")
 @click.argument("dataset")
-@click.option("--snapshot", default=None, type=click.Path(), help="Snapshot file. Default: the newest of the dataset's source folder.")
+@click.option(
+    "--snapshot",
+    default=None,
+    type=click.Path(),
+    help="Snapshot file. Default: the newest of the dataset's source folder.",
+)
 @home_option
 @json_option
 @refusing

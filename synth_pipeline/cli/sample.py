@@ -36,5 +36,11 @@ def sample(model_dir: str, *, rows: int, out: str, where: str | None, seed: int 
     model = load_model(model_dir)
     drawn = model.sample(rows, where=where, seed=seed)
     write_table(drawn, out)
-    content = {"out": str(Path(out)), "rows": len(drawn), "columns": [str(name) for name in drawn.columns], "where": where, "seed": seed}
+    content = {
+        "out": str(Path(out)),
+        "rows": len(drawn),
+        "columns": [str(name) for name in drawn.columns],
+        "where": where,
+        "seed": seed,
+    }
     answer(content, lambda console: console.print(f"{len(drawn):,} rows in {out}", soft_wrap=True), as_json=as_json)

@@ -18,7 +18,9 @@ def test_every_import_follows_the_layers(monkeypatch, capsys):
     assert code == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.relative_to(PACKAGE.parent).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.relative_to(PACKAGE.parent).as_posix()
+)
 def test_every_package_says_what_belongs_there_and_what_does_not(path):
     words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert "Belongs here:" in words

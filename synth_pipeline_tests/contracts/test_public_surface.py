@@ -39,7 +39,15 @@ NOT_BUILT = ("audit", "approve", "withdraw", "verify")
 
 
 def test_the_python_api_is_these_names():
-    assert set(synth_pipeline.__all__) == {"BudgetRefused", "Ledger", "ReleasedModel", "Spec", "SynthPipelineError", "fit", "load"}
+    assert set(synth_pipeline.__all__) == {
+        "BudgetRefused",
+        "Ledger",
+        "ReleasedModel",
+        "Spec",
+        "SynthPipelineError",
+        "fit",
+        "load",
+    }
     assert dir(synth_pipeline) == synth_pipeline.__all__
     for name in synth_pipeline.__all__:
         assert getattr(synth_pipeline, name) is not None
@@ -98,17 +106,35 @@ def test_what_is_not_built_is_absent(name, capsys):
 
 
 def test_the_exit_codes_are_these():
-    assert (errors.EXIT_DONE, errors.EXIT_BAD_INPUT, errors.EXIT_BUDGET_REFUSED, errors.EXIT_CHECK_FAILED) == (0, 2, 3, 4)
+    assert (errors.EXIT_DONE, errors.EXIT_BAD_INPUT, errors.EXIT_BUDGET_REFUSED, errors.EXIT_CHECK_FAILED) == (
+        0,
+        2,
+        3,
+        4,
+    )
     assert errors.BudgetRefused.exit_code == 3
     assert errors.CheckFailed.exit_code == 4
-    for error in (errors.SpecError, errors.TableError, errors.PredicateError, errors.PrivacyError, errors.ModelError, errors.LedgerError):
+    for error in (
+        errors.SpecError,
+        errors.TableError,
+        errors.PredicateError,
+        errors.PrivacyError,
+        errors.ModelError,
+        errors.LedgerError,
+    ):
         assert error.exit_code == 2
 
 
 def heavy_modules_after(code: str) -> list[str]:
     """Which heavy libraries a fresh process has loaded after some code."""
     probe = f"import sys, json\n{code}\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=Path(synth_pipeline.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(synth_pipeline.__file__).parents[1],
+    )
     return json.loads(done.stderr.splitlines()[-1])
 
 
@@ -126,6 +152,8 @@ def test_neither_the_import_nor_the_help_loads_a_heavy_library(code):
 
 
 def test_the_module_runs_as_the_program():
-    done = subprocess.run([sys.executable, "-m", "synth_pipeline", "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "synth_pipeline", "--help"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: synth-pipeline")

@@ -29,7 +29,9 @@ def case(name: str, words: str, make: Case) -> None:
     CASES[name] = (make, words)
 
 
-def with_data(name: str, words: str, change: Callable[[pd.DataFrame], pd.DataFrame], file: str = "changed.parquet") -> None:
+def with_data(
+    name: str, words: str, change: Callable[[pd.DataFrame], pd.DataFrame], file: str = "changed.parquet"
+) -> None:
     case(name, words, lambda at: at.fit("--data", str(at.table_with(file, change(example_table(50)))), out="new"))
 
 
@@ -51,7 +53,9 @@ def with_fit(name: str, words: str, *options: str, out: str = "new") -> None:
 
 
 def with_sample(name: str, words: str, *options: str) -> None:
-    case(name, words, lambda at: ["sample", str(at.model), "--rows", "5", "--out", str(at.folder / "rows.csv"), *options])
+    case(
+        name, words, lambda at: ["sample", str(at.model), "--rows", "5", "--out", str(at.folder / "rows.csv"), *options]
+    )
 
 
 def with_evaluate(name: str, words: str, *options: str) -> None:
@@ -72,34 +76,59 @@ with_data("a column is not declared", "'extra' is not declared", lambda frame: f
 with_data("text where numbers are declared", "'age' holds text", lambda frame: frame.assign(age="Zyx-Secret"))
 with_data("a number beyond the bounds", "'age': 50 rows outside", lambda frame: frame.assign(age=987654321))
 with_data("a category that is not listed", "'ward': 50 rows outside", lambda frame: frame.assign(ward="Atlantis-7731"))
-with_data("a null where none is declared", "'ward': 50 rows are null", lambda frame: frame.assign(ward=None).astype({"ward": "str"}))
-with_data("a fraction where whole numbers are declared", "not whole numbers", lambda frame: frame.assign(age=frame["age"] + 0.5))
+with_data(
+    "a null where none is declared",
+    "'ward': 50 rows are null",
+    lambda frame: frame.assign(ward=None).astype({"ward": "str"}),
+)
+with_data(
+    "a fraction where whole numbers are declared",
+    "not whole numbers",
+    lambda frame: frame.assign(age=frame["age"] + 0.5),
+)
 with_data("a table without rows", "no rows", lambda frame: frame.head(0))
 with_data("a csv without rows", "no rows", lambda frame: frame.head(0), "changed.csv")
-with_data("csv text where numbers are declared", "do not parse as whole numbers", lambda frame: frame.assign(age="Zyx-Secret"), "c.csv")
+with_data(
+    "csv text where numbers are declared",
+    "do not parse as whole numbers",
+    lambda frame: frame.assign(age="Zyx-Secret"),
+    "c.csv",
+)
 with_bytes("an empty file", "empty", "empty.parquet", lambda at: b"")
 with_bytes("a truncated parquet file", "truncated", "cut.parquet", lambda at: at.table.read_bytes()[:-200])
-with_bytes("a parquet file that is something else", "not a readable parquet", "other.parquet", lambda at: b"Atlantis-7731" * 99)
+with_bytes(
+    "a parquet file that is something else", "not a readable parquet", "other.parquet", lambda at: b"Atlantis-7731" * 99
+)
 with_bytes("an extension that is not read", ".xlsx is not supported", "table.xlsx", lambda at: b"x")
 with_fit("a table that is not there", "no such file", "--data", "nowhere.parquet")
 
 with_spec("an unknown key", "unknown key", colour="blue")
 with_spec("a category column without list or discover", "discover: true", columns=columns(ward={"kind": "categorical"}))
 with_spec("an unknown kind of column", "unknown kind", columns=columns(ward={"kind": "enum"}))
-with_spec("bounds the wrong way round", "must be below max", columns=columns(age={"kind": "integer", "min": 9, "max": 1}))
+with_spec(
+    "bounds the wrong way round", "must be below max", columns=columns(age={"kind": "integer", "min": 9, "max": 1})
+)
 with_spec("epsilon of zero", "greater than 0", privacy={"epsilon": 0})
 with_spec("a negative epsilon", "greater than 0", privacy={"epsilon": -1})
 with_spec("no privacy", "privacy: missing", privacy=None)
 with_spec("a constraint that does not parse", "age >", constraints=["age > > 3"])
 with_spec("a constraint that names no column", "nobody", constraints=["nobody < 3"])
 with_spec("a constraint of constants", "column", constraints=["1 = 1"])
-with_spec("an invented column that cannot be invented", "wizardry", columns=columns(patient={"kind": "identifier", "faker": "wizardry"}))
+with_spec(
+    "an invented column that cannot be invented",
+    "wizardry",
+    columns=columns(patient={"kind": "identifier", "faker": "wizardry"}),
+)
 with_spec("an unknown generator", "generator.kind", generator={"kind": "magic"})
 with_spec("a generator that is not built yet", "not built yet", generator={"kind": "gan"})
 with_spec("a section that is not built yet", "not built yet", drift={"epsilon": 0.1})
 with_spec("a target that is no column", "no modelled column", benchmark={"target": "nobody"})
 case("a spec that is not there", "no such file", lambda at: ["plan", "--spec", str(at.folder / "nowhere.yaml")])
-case("a spec that is not yaml", "not valid YAML", lambda at: ["plan", "--spec", str(_written(at, "broken.yaml", "a: [1,\nb: }"))])
+case(
+    "a spec that is not yaml",
+    "not valid YAML",
+    lambda at: ["plan", "--spec", str(_written(at, "broken.yaml", "a: [1,\nb: }"))],
+)
 case("a spec without a mapping", "mapping", lambda at: ["plan", "--spec", str(_written(at, "list.yaml", "- 1\n- 2\n"))])
 
 with_fit("--epsilon 0", "--epsilon 0", "--epsilon", "0")
@@ -123,21 +152,43 @@ with_sample("a condition that no row can meet", "--where", "--where", "age > 60 
 with_sample("a condition that compares columns", "--where", "--where", "age < fee")
 with_sample("an output that is not written", ".xlsx is not supported", "--out", "rows.xlsx")
 with_sample("an output folder that is not there", "no such folder", "--out", "nowhere/rows.csv")
-case("a model that is not there", "no model there", lambda at: ["sample", str(at.home), "--rows", "5", "--out", str(at.folder / "x.csv")])
-case("a damaged model", "damaged", lambda at: ["sample", str(_damaged(at)), "--rows", "5", "--out", str(at.folder / "x.csv")])
+case(
+    "a model that is not there",
+    "no model there",
+    lambda at: ["sample", str(at.home), "--rows", "5", "--out", str(at.folder / "x.csv")],
+)
+case(
+    "a damaged model",
+    "damaged",
+    lambda at: ["sample", str(_damaged(at)), "--rows", "5", "--out", str(at.folder / "x.csv")],
+)
 
 with_evaluate("a synthetic table that is not there", "no such file", "--synthetic", "nowhere.parquet")
 with_evaluate("a scored table without a column", "age", "--synthetic", "AT/short.parquet")
 with_evaluate("scores into a file", "is a file", "--out", "AT/clinic.yaml")
 
 case("an unknown dataset to run", "'nobody'", lambda at: ["run", "nobody", "--home", str(at.home)])
-case("a snapshot that is not there", "no such file", lambda at: ["run", "gss", "--snapshot", "nowhere.parquet", "--home", str(at.home)])
-case("an unknown snapshot of the demo", "gss_2011_2018", lambda at: ["demo", "--snapshot", "gss_2050", "--home", str(at.home)])
+case(
+    "a snapshot that is not there",
+    "no such file",
+    lambda at: ["run", "gss", "--snapshot", "nowhere.parquet", "--home", str(at.home)],
+)
+case(
+    "an unknown snapshot of the demo",
+    "gss_2011_2018",
+    lambda at: ["demo", "--snapshot", "gss_2050", "--home", str(at.home)],
+)
 case("an unknown dataset in the ledger", "'nobody'", lambda at: ["ledger", "show", "nobody", "--home", str(at.home)])
 case("a history of an unknown dataset", "'nobody'", lambda at: ["ledger", "history", "nobody", "--home", str(at.home)])
-case("a ledger that is something else", "not a database", lambda at: ["ledger", "show", "--home", str(_other_ledger(at))])
+case(
+    "a ledger that is something else", "not a database", lambda at: ["ledger", "show", "--home", str(_other_ledger(at))]
+)
 case("a spec file that is there already", "exists", lambda at: ["init", "--data", str(at.table), "--out", str(at.spec)])
-case("a proposal from nothing", "no such file", lambda at: ["init", "--data", "nowhere.parquet", "--out", str(at.folder / "new.yaml")])
+case(
+    "a proposal from nothing",
+    "no such file",
+    lambda at: ["init", "--data", "nowhere.parquet", "--out", str(at.folder / "new.yaml")],
+)
 case("a port that does not exist", "65535", lambda at: ["ui", "--port", "70000"])
 
 
@@ -182,7 +233,9 @@ def test_bad_input_is_one_line_and_changes_nothing(name, workspace, capsys, monk
 def test_a_fit_beyond_the_cap_exits_3_before_the_table_is_opened(workspace, capsys):
     (workspace.folder / "unreadable.parquet").write_bytes(b"never opened")
     before = workspace.contents()
-    spent = workspace.spec_with("capped", privacy={"epsilon": 1.0, "delta": 1e-6, "cap": {"epsilon": 1.2, "delta": 1e-6}})
+    spent = workspace.spec_with(
+        "capped", privacy={"epsilon": 1.0, "delta": 1e-6, "cap": {"epsilon": 1.2, "delta": 1e-6}}
+    )
     before = workspace.contents()
     code = main(workspace.fit("--spec", str(spent), "--data", str(workspace.folder / "unreadable.parquet"), out="new"))
     captured = capsys.readouterr()
@@ -206,7 +259,12 @@ def test_a_real_process_exits_so_too_and_shows_no_traceback(argv, code, words, w
     environment = {**os.environ, "SYNTH_PIPELINE_HOME": str(workspace.home), "PYTHONPATH": str(root)}
     before = workspace.contents()
     done = subprocess.run(
-        [sys.executable, "-m", "synth_pipeline", *argv], cwd=workspace.folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "synth_pipeline", *argv],
+        cwd=workspace.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code
     assert done.stdout == ""

@@ -191,8 +191,8 @@ def materialize(place, names, partition="visits_2024"):
 def test_a_failed_blocking_check_stops_the_release_and_the_budget_stays_spent(tmp_path):
     place = make_place(tmp_path, validation={"severity": {"fidelity": "block"}}, privacy={"epsilon": 2.0, "delta": 1e-5})
     place.put("visits", clinic_rows(300))
-    # A person publishes a table that is not what was released: its shares are off.
     run_walk("clinic", home=place.home.folder, own=place.own)
+    # The stored table is damaged: every ward becomes A, so its shares are not the released ones.
     table = place.home.released.place("clinic", "visits", "synthetic_table") / "data.parquet"
     pd.read_parquet(table).assign(ward="A").to_parquet(table, index=False)
     released = set((place.home.releases / "clinic").iterdir())

@@ -108,7 +108,9 @@ def test_a_filled_in_proposal_is_a_valid_spec(tmp_path: Path):
 def test_every_line_that_a_person_has_to_fill_in_says_confirm(parquet: Path):
     proposal = propose(read_fields(parquet), dataset="people")
     lines = proposal.text.splitlines()
-    unfilled = [line for line in lines if line.partition("#")[0].rstrip().endswith((":", "[]")) and line.startswith("    ")]
+    unfilled = [
+        line for line in lines if line.partition("#")[0].rstrip().endswith((":", "[]")) and line.startswith("    ")
+    ]
     assert unfilled
     assert all(CONFIRM in line for line in unfilled)
     assert proposal.to_confirm == sum(CONFIRM in line for line in lines)

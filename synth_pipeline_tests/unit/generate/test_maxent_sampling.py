@@ -105,7 +105,7 @@ def test_herded_rows_are_closer_to_the_marginals_than_independent_rows_would_be(
 
 
 @pytest.mark.parametrize(
-    ("groups", "allowed"),
+    "groups, allowed",
     [
         pytest.param({0: [[0], [1, 2]]}, np.array([True, False]), id="one column"),
         pytest.param(

@@ -62,7 +62,9 @@ def test_the_same_noise_and_seed_give_the_same_generator() -> None:
     for _ in range(2):
         curator = toy_curator(SPEC, toy_frame(1500), seed=3)
         profile = build_profile(curator, SPEC.modelled)
-        weights.append(engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=1)).field.weights)
+        weights.append(
+            engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=1)).field.weights
+        )
     assert torch.equal(*weights)
 
 
@@ -82,8 +84,14 @@ def test_a_table_of_one_or_two_columns_is_trained(columns: int) -> None:
 def test_a_functional_dependency_takes_a_column_out_of_the_field_and_rows_keep_it() -> None:
     rng = np.random.default_rng(2)
     fine = rng.integers(0, 12, 6000)
-    native = NativeTable({"fine": fine.astype(np.int16), "coarse": (fine // 3).astype(np.int16), "other": rng.integers(0, 6, 6000)})
-    declared = {"fine": IntegerColumn(min=0, max=11), "coarse": IntegerColumn(min=0, max=3), "other": IntegerColumn(min=0, max=5)}
+    native = NativeTable(
+        {"fine": fine.astype(np.int16), "coarse": (fine // 3).astype(np.int16), "other": rng.integers(0, 6, 6000)}
+    )
+    declared = {
+        "fine": IntegerColumn(min=0, max=11),
+        "coarse": IntegerColumn(min=0, max=3),
+        "other": IntegerColumn(min=0, max=5),
+    }
     budget = Budget.for_walk(epsilon=2.0, delta=1e-6, discovered_columns=0)
     curator = Curator(native, unit=PrivacyUnit(None, 1), budget=budget, noise=SeededNoise(1))
     profile = build_profile(curator, declared)
@@ -96,7 +104,9 @@ def test_a_functional_dependency_takes_a_column_out_of_the_field_and_rows_keep_i
 def test_independent_columns_are_not_taken_for_dependent() -> None:
     curator = toy_curator(SPEC, toy_frame(2000))
     profile = build_profile(curator, SPEC.modelled)
-    found = screen_dependencies(curator.encoded(Encoder(profile)), profile, target=None, cost=0.02 * curator.budget.cost)
+    found = screen_dependencies(
+        curator.encoded(Encoder(profile)), profile, target=None, cost=0.02 * curator.budget.cost
+    )
     assert {(item.column, item.parent) for item in found} == set()
 
 
@@ -142,7 +152,8 @@ def test_a_fit_without_noise_reproduces_its_tables() -> None:
     rows, sigma = 10_000.0, 5.0
     pairs = {(0, 1): truth.sum(2), (0, 2): truth.sum(1), (1, 2): truth.sum(0)}
     measured = [
-        Measurement(full_partition(first, second, (4, 5, 3)), table.reshape(-1) * rows, sigma) for (first, second), table in pairs.items()
+        Measurement(full_partition(first, second, (4, 5, 3)), table.reshape(-1) * rows, sigma)
+        for (first, second), table in pairs.items()
     ]
     targets = make_targets(field, measured, rows, {})
     flat = torch.tensor(np.concatenate(shares), dtype=torch.float32)

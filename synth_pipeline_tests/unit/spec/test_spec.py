@@ -65,7 +65,9 @@ def test_yaml_round_trip_keeps_it_equal(tmp_path) -> None:
 
 def test_a_component_file_and_a_bare_file_read_the_same(tmp_path) -> None:
     (tmp_path / "bare.yaml").write_text(yaml.safe_dump(WHOLE))
-    (tmp_path / "defs.yaml").write_text(yaml.safe_dump({"type": "synth_pipeline.orchestration.SyntheticDataset", "attributes": WHOLE}))
+    (tmp_path / "defs.yaml").write_text(
+        yaml.safe_dump({"type": "synth_pipeline.orchestration.SyntheticDataset", "attributes": WHOLE})
+    )
     assert Spec.from_yaml(tmp_path / "bare.yaml") == Spec.from_yaml(tmp_path / "defs.yaml")
 
 
@@ -116,7 +118,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "message"), REFUSED, ids=[f"{path}={value}" for path, value, _ in REFUSED])
+@pytest.mark.parametrize("path, value, message", REFUSED, ids=[f"{path}={value}" for path, value, _ in REFUSED])
 def test_a_fault_is_one_line_that_says_where_and_what(path: str, value: Any, message: str) -> None:
     with pytest.raises(SpecError) as refusal:
         Spec.from_mapping(changed(path, value))
@@ -125,7 +127,7 @@ def test_a_fault_is_one_line_that_says_where_and_what(path: str, value: Any, mes
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text, message",
     [
         ("- a\n- b\n", "holds no mapping"),
         ("dataset: [", "not valid YAML"),

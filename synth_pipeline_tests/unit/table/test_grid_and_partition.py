@@ -1,6 +1,6 @@
 """Native grids and partitions: small cases computable by hand, and their properties."""
 
-from datetime import datetime
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -28,14 +28,14 @@ def test_values_come_back_from_their_cells() -> None:
 
 
 def test_datetimes_come_back_from_their_cells() -> None:
-    grid = native_grid(DatetimeColumn(min=datetime(2020, 1, 1), max=datetime(2021, 1, 1), precision="hour"))
+    grid = native_grid(DatetimeColumn(min=date(2020, 1, 1), max=date(2021, 1, 1), precision="hour"))
     stamps = pd.Series(pd.to_datetime(["2020-01-01 00:00", "2020-06-05 13:00"]))
     cells, _ = grid.nearest(stamps)
     assert (pd.Series(grid.values(cells.astype(np.int64))) == stamps).all()
 
 
 def test_a_time_belongs_to_the_step_that_it_falls_in() -> None:
-    grid = native_grid(DatetimeColumn(min=datetime(2020, 1, 1), max=datetime(2021, 1, 1), precision="day"))
+    grid = native_grid(DatetimeColumn(min=date(2020, 1, 1), max=date(2021, 1, 1), precision="day"))
     cells, _ = grid.nearest(pd.Series(pd.to_datetime(["2020-01-02 23:59", "2020-01-03 00:00"])))
     assert cells.tolist() == [1, 2]
 

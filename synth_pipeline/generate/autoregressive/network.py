@@ -1,0 +1,128 @@
+"""The network: every column is predicted from the columns before it, in several orders at once, through couplings of pairs of columns.
+
+    logits_j = log released share_j + B_j Σ_{i before j} W_ji B_iᵀ onehot(x_i),   W_ij = W_jiᵀ
+
+B are the fixed features (see `features`); W is all that is trained. To first order the association of two columns is the same matrix read
+in either direction, so both directions share it, and so do all orders. Hidden layers were tried and cost more in noise than they won.
+
+Opacus clips by *ghost norms*: the norm of each row's gradient is computed in closed form, without the gradient (Li, Tramèr, Liang and
+Hashimoto 2022; Goodfellow 2015). The norm sampler of `PairCouplings` is registered here and checked against the gradients by a test.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from opacus.grad_sample import register_norm_sampler
+
+from synth_pipeline.generate.autoregressive.features import Features
+from synth_pipeline.table.encoded import Domain
+
+
+class PairCouplings(torch.nn.Module):
+    """Couplings of all pairs of columns; the only trained module.
+
+    Attributes:
+        weight: (F, F); the block of columns j > i is W_ji, all else is unused.
+        positions: (K, columns) place of each column in each of K orders; set before each forward pass.
+    """
+
+    def __init__(self, widths: Sequence[int], device: str = "cpu") -> None:
+        super().__init__()
+        columns = torch.repeat_interleave(torch.arange(len(widths)), torch.tensor(widths)).to(device)
+        total = len(columns)
+        self.weight = torch.nn.Parameter(torch.zeros(total, total, device=device))
+        self.positions = torch.arange(len(widths), device=device)[None]
+        # Plain attributes: Opacus refuses buffers, which could carry private statistics. These are public.
+        self.columns = columns
+        self.lower = (columns[None, :] < columns[:, None]).float()
+        self.member = torch.nn.functional.one_hot(columns, len(widths)).float()
+
+    def symmetric(self) -> torch.Tensor:
+        """W with both directions of every pair (F, F)."""
+        lower = self.weight * self.lower
+        return lower + lower.T
+
+    def before(self) -> torch.Tensor:
+        """Whether column i comes before column j in order k (K, j, i)."""
+        return (self.positions[:, None, :] < self.positions[:, :, None]).float()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Effects on each column's features of the columns before it.
+
+        Shapes:
+            (batch, F) → (batch, K, F).
+        """
+        is_before = self.positions[:, self.columns]
+        masks = (is_before[:, None, :] < is_before[:, :, None]).float()
+        return torch.einsum("bi,koi->bko", features, self.symmetric()[None] * masks)
+
+
+@register_norm_sampler(PairCouplings)
+def coupling_norms(
+    layer: PairCouplings, activations: list[torch.Tensor], backprops: torch.Tensor
+) -> dict[torch.nn.Parameter, torch.Tensor]:
+    """Norm of each row's gradient with respect to the couplings, all orders summed.
+
+    The block of the pair (j, i) has gradient G_j f_iᵀ + f_j G_iᵀ, where G_j sums the back-propagated g_j over the orders with i before j,
+    and G_i over the others. Its squared norm is |G_j|²|f_i|² + |f_j|²|G_i|² + 2 (G_j·f_j)(G_i·f_i).
+
+    Shapes:
+        activations[0] (batch, F), backprops (batch, K, F) → (batch,).
+    """
+    features, member, before = activations[0], layer.member, layer.before()
+    sizes = (features**2) @ member
+    gram = torch.einsum("bkf,blf,fj->bklj", backprops, backprops, member)
+    direct = torch.einsum("bklj,kji,lji,bi->b", gram, before, before, sizes)
+    toward = torch.einsum("bkj,kji->bji", (backprops * features[:, None]) @ member, before)
+    cross = (toward * toward.transpose(1, 2)).sum(dim=(1, 2))
+    return {layer.weight: (direct + cross).clamp(min=0.0).sqrt()}
+
+
+class Loss:
+    """Weighted negative log-likelihood of each row, averaged over orders and columns.
+
+    Args:
+        domain: the encoded columns.
+        features: their features.
+        log_shares: log of the released one-way shares, all codes side by side: the logits before training.
+        weights: weight of each column.
+        device: torch device.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        features: Features,
+        log_shares: np.ndarray,
+        weights: Sequence[float],
+        *,
+        device: str = "cpu",
+    ) -> None:
+        self._slices = domain.slices()
+        self._offsets = torch.tensor(domain.offsets[:-1], device=device)
+        self._table = torch.tensor(features.table, device=device)
+        self._log_shares = torch.tensor(log_shares, dtype=torch.float32, device=device)
+        self._weights = [weight / len(domain) for weight in weights]
+        self._device = device
+
+    def inputs(self, codes: np.ndarray) -> torch.Tensor:
+        """Features of rows (batch, F)."""
+        return torch.nn.functional.embedding_bag(self._flat(codes), self._table, mode="sum")
+
+    def per_row(self, effects: torch.Tensor, codes: np.ndarray, orders: torch.Tensor) -> torch.Tensor:
+        """Loss of each row.
+
+        Shapes:
+            effects (batch, K, F), codes (batch, columns), orders: weight of each order (K,) → (batch,).
+        """
+        logits = effects @ self._table.T + self._log_shares
+        flat = self._flat(codes)
+        total = torch.zeros(logits.shape[:2], device=self._device)
+        for index, part in enumerate(self._slices):
+            chosen = logits.gather(2, flat[:, None, index : index + 1].expand(-1, logits.shape[1], 1))[..., 0]
+            total = total + self._weights[index] * (torch.logsumexp(logits[..., part], dim=-1) - chosen)
+        return total @ orders
+
+    def _flat(self, codes: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(codes, dtype=torch.long, device=self._device) + self._offsets

@@ -1,0 +1,109 @@
+import dagster as dg
+import pytest
+import yaml
+
+from synth_pipeline.orchestration import SyntheticDataset
+from synth_pipeline.orchestration.code_location import build_defs, load_specs
+from synth_pipeline.orchestration.keys import ASSET_NAMES, DatasetKeys
+from synth_pipeline.spec import Spec
+from synth_pipeline.validate.planned import planned_checks
+from synth_pipeline_tests.dagster_example import ATTRIBUTES, make_place
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    place = make_place(tmp_path_factory.mktemp("loaded"))
+    return place, build_defs(home=place.home.folder, own=place.own)
+
+
+def test_the_component_reads_the_specification_itself():
+    assert SyntheticDataset.model() is Spec
+    component = SyntheticDataset.from_attributes_dict(attributes=ATTRIBUTES)
+    assert component.spec == Spec.from_mapping(ATTRIBUTES)
+
+
+def test_texts_may_be_templates(monkeypatch):
+    monkeypatch.setenv("CLINIC_FOLDER", "/data/clinic")
+    attributes = {**ATTRIBUTES, "source": {"uri": "{{ env.CLINIC_FOLDER }}"}}
+    assert SyntheticDataset.from_attributes_dict(attributes=attributes).spec.source.uri == "/data/clinic"
+
+
+def test_a_fault_in_the_yaml_is_told_with_its_place(tmp_path):
+    place = make_place(tmp_path, holdout=2)
+    with pytest.raises(Exception, match="clinic") as caught:
+        build_defs(home=place.home.folder, own=place.own)
+    chain = [caught.value]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    assert any("holdout" in str(error) for error in chain)
+
+
+def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded):
+    _, definitions = loaded
+    found = {key.path[1] for key in definitions.resolve_all_asset_keys() if key.path[0] == "clinic"}
+    assert found == set(ASSET_NAMES)
+
+
+def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
+    _, definitions = loaded
+    graph = definitions.resolve_asset_graph()
+    parents = {name: {key.path[1] for key in graph.get(DatasetKeys("clinic").asset(name)).parent_keys} for name in ASSET_NAMES}
+    assert parents == {
+        "real_snapshot": set(),
+        "profile": {"real_snapshot"},
+        "generator": {"real_snapshot", "profile"},
+        "synthetic_table": {"generator"},
+        "validation_suite": {"generator", "synthetic_table"},
+        "tstr_benchmark": {"real_snapshot", "synthetic_table"},
+        "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark"},
+    }
+
+
+def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(loaded):
+    _, definitions = loaded
+    for name in ASSET_NAMES:
+        spec = definitions.resolve_assets_def(DatasetKeys("clinic").asset(name)).get_asset_spec()
+        assert spec.partitions_def == dg.DynamicPartitionsDefinition(name="clinic_snapshots")
+        assert spec.group_name == "clinic"
+        assert spec.tags["zone"] == ("private" if name in ("real_snapshot", "tstr_benchmark") else "released")
+        assert spec.kinds
+        assert spec.description
+
+
+def test_every_expectation_is_a_check_that_blocks_as_the_spec_says(loaded):
+    place, definitions = loaded
+    spec = load_specs(place.own)["clinic"]
+    suite = definitions.resolve_assets_def(DatasetKeys("clinic").asset("validation_suite"))
+    declared = {check.name: check.blocking for check in suite.check_specs}
+    assert declared == {check.name: check.is_blocking for check in planned_checks(spec)}
+    assert all(blocks for name, blocks in declared.items() if name.startswith("rule"))
+    assert declared["shares__ward"] is False
+
+
+def test_the_demo_dataset_and_own_ones_are_in_one_code_location(loaded):
+    place, definitions = loaded
+    assert {key.path[0] for key in definitions.resolve_all_asset_keys()} == {"clinic", "gss"}
+    assert set(load_specs(place.own)) == {"clinic", "gss"}
+    assert {job.name for job in definitions.resolve_all_job_defs()} >= {"clinic_walk", "gss_walk"}
+
+
+def test_no_run_of_the_job_is_retried(loaded):
+    _, definitions = loaded
+    assert definitions.resolve_job_def("clinic_walk").run_tags["dagster/max_retries"] == "0"
+
+
+def test_resources_can_be_replaced(tmp_path):
+    place = make_place(tmp_path)
+    marker = object()
+    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": marker})
+    assert definitions.resources["runtime"] is marker
+
+
+def test_owners_come_from_the_yaml(tmp_path):
+    place = make_place(tmp_path)
+    path = place.own / "clinic" / "defs.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["post_processing"] = {"assets": [{"target": "*", "attributes": {"owners": ["team:privacy"]}}]}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    definitions = build_defs(home=place.home.folder, own=place.own)
+    assert definitions.resolve_assets_def(DatasetKeys("clinic").asset("release")).get_asset_spec().owners == ["team:privacy"]
