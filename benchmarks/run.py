@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,8 @@ class Clock:
     wall_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
+    def time(self, stage: str) -> Generator[None]:
+        """Time a block under a name."""
         cpu, wall = time.process_time(), time.monotonic()
         yield
         self.cpu_seconds[stage] = time.process_time() - cpu
@@ -64,6 +65,7 @@ class Tables:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and write what was asked for."""
     asked = _arguments(argv)
     tables = _tables(asked)
     runs = [_one_run(asked, tables) for _ in range(asked.repeats)]

@@ -6,7 +6,7 @@ attributes alone). `Spec.from_yaml` reads either. Everything is frozen; unknown 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -318,6 +318,10 @@ class Spec(_Section):
             content = content["attributes"]
         spec = cls.from_mapping(content, where=str(path))
         return spec.with_source_relative_to(Path(path).parent)
+
+    def in_order(self, names: Iterable[str]) -> "Spec":
+        """The same specification (and digest) with its columns in the order of a table."""
+        return self.model_copy(update={"columns": {name: self.columns[name] for name in names}})
 
     def with_source_relative_to(self, folder: Path) -> "Spec":
         """The same specification with a relative `source.uri` resolved against a folder."""

@@ -206,7 +206,7 @@ def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: Runtim
     )
     events = curator.events
     walk.ledger.commit(walk.reservation, events, composed_epsilon(events, walk.plan.budget.delta))
-    return ReleasedModel(walk.spec, profiled.profile, generator, snapshot.dtypes)
+    return ReleasedModel(walk.spec.in_order(snapshot.dtypes), profiled.profile, generator, snapshot.dtypes)
 
 
 def synthesize(model: ReleasedModel, *, rows: int | None = None, seed: int | None = None) -> pd.DataFrame:

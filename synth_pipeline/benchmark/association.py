@@ -59,7 +59,7 @@ def compare_associations(
         return None
     sources = {"train": tables.train, "synthetic": tables.synthetic, "floor": tables.holdout}
     exact = {which: associations(_weigh(table, binning), pairs) for which, table in sources.items()}
-    spread = _resample(sources, binning, pairs, (seed, resamples))
+    spread = _resample(sources, binning, pairs=pairs, draw=(seed, resamples))
     kinds = np.array([association_kind(tables, pair) for pair in pairs])
     method = f"normal bootstrap over rows, {resamples} resamples"
 
@@ -105,9 +105,9 @@ def associations(table: WeightedTable, pairs: list[Pair]) -> Floats:
         if left in table.numbers and right in table.numbers:
             measured[index] = _pearson(table, left, right)
         elif left in table.numbers:
-            measured[index] = _correlation_ratio(table, right, left, weighted[left])
+            measured[index] = _correlation_ratio(table, right, number=left, weights=weighted[left])
         elif right in table.numbers:
-            measured[index] = _correlation_ratio(table, left, right, weighted[right])
+            measured[index] = _correlation_ratio(table, left, number=right, weights=weighted[right])
         else:
             measured[index] = _cramers_v(table, left, right)
     return measured
@@ -124,7 +124,7 @@ def _pearson(table: WeightedTable, left: str, right: str) -> Floats:
     return np.where(is_defined, (sum_xy - sum_x * sum_y) / scale, 0.0)
 
 
-def _correlation_ratio(table: WeightedTable, category: str, number: str, weights: Weights) -> Floats:
+def _correlation_ratio(table: WeightedTable, category: str, *, number: str, weights: Weights) -> Floats:
     values = table.numbers[number]
     size = table.sizes[category]
     rows = weighted_counts(table.codes[category], size, weights).astype(np.float64)
@@ -169,7 +169,7 @@ def _weigh(table: ScoredTable, binning: Binning, weights: Weights | None = None)
 
 
 def _resample(
-    sources: Mapping[str, ScoredTable], binning: Binning, pairs: list[Pair], draw: tuple[int, int]
+    sources: Mapping[str, ScoredTable], binning: Binning, *, pairs: list[Pair], draw: tuple[int, int]
 ) -> dict[str, Floats]:
     """Associations of the resamples of each table; `draw` is the seed and the number of resamples."""
     seed, resamples = draw

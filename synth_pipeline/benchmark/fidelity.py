@@ -16,8 +16,7 @@ RESAMPLES, RESAMPLES_QUICK = 200, 100
 def measure_fidelity(tables: ScoredTables, *, seed: int, quick: bool) -> Fidelity:
     """Every distance of the synthetic table's distributions from train's, beside the holdout's.
 
-    Source:
-        Binning, subsamples and triples follow the neutral judge of the project's benchmarks, with which the scores agree.
+    Bins, subsamples and triples are drawn as in an independent scorer, with which a contract test compares the scores.
     """
     resamples = RESAMPLES_QUICK if quick else RESAMPLES
     binning = fit_binning(tables)

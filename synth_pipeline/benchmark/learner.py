@@ -72,13 +72,13 @@ def predict(
     Shapes:
         Result: rows × classes of probabilities; rows × 1 of values for regression. A single class in training gives probability 1.
     """
-    table, target = trained_on
+    target = trained_on[1]
     if config.classes and len(np.unique(target)) < 2:
         constant = np.zeros((tested_on.rows, config.classes))
         constant[:, int(target[0])] = 1.0
         return constant
     with one_thread():
-        model, features = _fit(learner, table, target, coding, config)
+        model, features = _fit(learner, trained_on, coding=coding, config=config)
         fitted = features(tested_on)
         if not config.classes:
             return np.asarray(model.predict(fitted), dtype=np.float64)[:, None]
@@ -101,9 +101,10 @@ def one_thread() -> Generator[None]:
 
 
 def _fit(
-    learner: Learner, table: ScoredTable, target: Floats | Ints, coding: FeatureCoding, config: LearnerConfig
+    learner: Learner, trained_on: tuple[ScoredTable, Floats | Ints], *, coding: FeatureCoding, config: LearnerConfig
 ) -> Any:
     """The fitted model and the function that makes its features."""
+    table, target = trained_on
     if learner == "gradient_boosting":
         model: Any = fit_boosting(coding.ordered(table), target, config, categorical=coding.categorical)
         return model, coding.ordered

@@ -92,7 +92,7 @@ def label_tables(tables: ScoredTables, benchmark: Benchmark, *, seed: int, quick
         most = most * FULLY_TRAINED_CLASSES // max(len(classes), FULLY_TRAINED_CLASSES)  # one tree a class and round
     sources = {"train": tables.train, "synthetic": tables.synthetic, "holdout": tables.holdout}
     labelled = {
-        which: _label(sources[which], target, rng, most if which != "holdout" else len(target))
+        which: _label(sources[which], target, most=most if which != "holdout" else len(target), rng=rng)
         for which, target in raw.items()
     }
     if benchmark.task == "classification":
@@ -118,7 +118,7 @@ def _class_numbers(values: Floats, classes: Floats) -> Floats:
     return np.where(classes[found] == values, found, np.nan)
 
 
-def _label(table: ScoredTable, target: Floats, rng: np.random.Generator, most: int) -> Labelled:
+def _label(table: ScoredTable, target: Floats, *, most: int, rng: np.random.Generator) -> Labelled:
     valid: npt.NDArray[np.intp] = np.flatnonzero(~np.isnan(target))
     kept = np.sort(rng.permutation(valid)[:most]) if len(valid) > most else valid
     return Labelled(table.take(kept), target[kept], len(target) - len(valid))

@@ -42,7 +42,7 @@ def compare_numbers(tables: ScoredTables, *, seed: int, resamples: int) -> Compl
         return codes
 
     sizes = {name: len(grid[name]) + 2 for name in names}
-    return _complement(tables, exact, cells, sizes, _ks_distance, (seed, resamples))
+    return _complement(tables, exact, cells=cells, sizes=sizes, distance=_ks_distance, draw=(seed, resamples))
 
 
 def compare_categories(tables: ScoredTables, *, seed: int, resamples: int) -> Complement | None:
@@ -62,7 +62,7 @@ def compare_categories(tables: ScoredTables, *, seed: int, resamples: int) -> Co
         which: {name: exact(table, name) for name in names}
         for which, table in (("synthetic", tables.synthetic), ("floor", tables.holdout))
     }
-    return _complement(tables, scores, cells, sizes, _tv_distance, (seed, resamples))
+    return _complement(tables, scores, cells=cells, sizes=sizes, distance=_tv_distance, draw=(seed, resamples))
 
 
 def ks_complement(left: Floats, right: Floats) -> float:
@@ -104,6 +104,7 @@ def _tv_distance(left: Counts, right: Counts) -> Floats:
 def _complement(
     tables: ScoredTables,
     exact: Mapping[str, Mapping[str, float]],
+    *,
     cells: Callable[[ScoredTable, str], Ints],
     sizes: Mapping[str, int],
     distance: Distance,

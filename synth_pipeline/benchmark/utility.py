@@ -15,25 +15,16 @@ import numpy as np
 from synth_pipeline.benchmark.feature import fit_coding
 from synth_pipeline.benchmark.interval import Floats, Interval, percentile_interval
 from synth_pipeline.benchmark.learner import LEARNERS, Learner, LearnerConfig, predict
-from synth_pipeline.benchmark.prediction_metric import (
-    ClassPredictions,
-    ValuePredictions,
-    class_predictions,
-    value_predictions,
-)
+from synth_pipeline.benchmark.prediction_bootstrap import Evaluated, Truth, evaluate
 from synth_pipeline.benchmark.scorecard import LearnerScores, Utility
 from synth_pipeline.benchmark.scored_table import ScoredTables
 from synth_pipeline.benchmark.target import LEAST_ROWS, LabelledTables, label_tables
 from synth_pipeline.spec import Benchmark
 
-Predictions: TypeAlias = ClassPredictions | ValuePredictions
-Replicates: TypeAlias = Mapping[str, Floats]
 Model: TypeAlias = tuple[str, Learner]
 
 RESAMPLES, RESAMPLES_QUICK = 1_000, 500
 
-_BOOTSTRAP_STREAM = 14
-_BLOCK_CELLS = 2_000_000
 _BASELINE: Model = ("baseline", "linear")
 
 
@@ -51,19 +42,21 @@ def measure_utility(
     reason = labelled.reason_against() or (None if features else "there is no other column to predict from")
     if reason:
         return _unmeasured(benchmark, labelled, reason)
-    predictions = _fit_all(tables, labelled, features, LearnerConfig(labelled.classes, seed, quick), progress)
+    guesses = _fit_all(
+        tables, labelled, features=features, config=LearnerConfig(labelled.classes, seed, quick), progress=progress
+    )
     progress("benchmark: bootstrap of the predictions")
     resamples = RESAMPLES_QUICK if quick else RESAMPLES
-    scores = {model: part.metrics(np.ones((labelled.holdout.rows.rows, 1))) for model, part in predictions.items()}
-    replicates = _bootstrap(predictions, labelled.holdout.rows.rows, seed=seed, resamples=resamples)
+    truth = Truth(labelled.holdout.target, labelled.rarest if labelled.classes else None)
+    evaluated = evaluate(guesses, truth, seed=seed, resamples=resamples)
     method = f"percentile bootstrap over holdout rows, {resamples} resamples"
-    learners = {learner: _learner_scores(learner, scores, replicates, method) for learner in LEARNERS}
+    learners = {learner: _learner_scores(learner, evaluated, method) for learner in LEARNERS}
     short = labelled.synthetic.rows.rows < LEAST_ROWS
     return Utility(
         target=benchmark.target,
         task=_task(labelled),
         learners=learners,
-        baseline=_intervals(scores[_BASELINE], replicates[_BASELINE], method),
+        baseline=_intervals(evaluated[_BASELINE], method),
         synth_rows_without_valid_target=labelled.synthetic.invalid,
         rarest_class_share=_rarest_share(labelled) if labelled.classes else None,
         reason=f"fewer than {LEAST_ROWS} synthetic rows have a valid target" if short else None,
@@ -99,23 +92,23 @@ def _rarest_share(labelled: LabelledTables) -> dict[str, float]:
 def _fit_all(
     tables: ScoredTables,
     labelled: LabelledTables,
+    *,
     features: tuple[str, ...],
     config: LearnerConfig,
     progress: Callable[[str], None],
-) -> dict[Model, Predictions]:
+) -> dict[Model, Floats]:
     """Holdout predictions of every learner from every source that can be learned from, and of the baseline."""
     coding = fit_coding(tables, features)
-    holdout = labelled.holdout
     sources = {"trtr": labelled.train, "tstr": labelled.synthetic}
-    predictions: dict[Model, Predictions] = {_BASELINE: _prepare(labelled, _baseline(labelled))}
+    guesses: dict[Model, Floats] = {_BASELINE: _baseline(labelled)}
     for source, rows in sources.items():
         if rows.rows.rows < LEAST_ROWS:
             continue
         for learner in LEARNERS:
             progress(f"benchmark: {learner.replace('_', ' ')} on {'real' if source == 'trtr' else 'synthetic'} rows")
-            guess = predict(learner, (rows.rows, rows.target), holdout.rows, coding=coding, config=config)
-            predictions[source, learner] = _prepare(labelled, guess)
-    return predictions
+            trained_on = (rows.rows, rows.target)
+            guesses[source, learner] = predict(learner, trained_on, labelled.holdout.rows, coding=coding, config=config)
+    return guesses
 
 
 def _baseline(labelled: LabelledTables) -> Floats:
@@ -128,65 +121,38 @@ def _baseline(labelled: LabelledTables) -> Floats:
     return guess
 
 
-def _prepare(labelled: LabelledTables, guess: Floats) -> Predictions:
-    truth = labelled.holdout.target
-    if labelled.classes:
-        return class_predictions(truth.astype(np.int64), guess, rarest=labelled.rarest)
-    return value_predictions(truth.astype(np.float64), guess[:, 0])
-
-
-def _bootstrap(
-    predictions: Mapping[Model, Predictions], rows: int, *, seed: int, resamples: int
-) -> dict[Model, dict[str, Floats]]:
-    """Metrics of every model on the same resamples of the holdout, block by block."""
-    rng = np.random.default_rng([seed, _BOOTSTRAP_STREAM])
-    block = max(1, min(resamples, _BLOCK_CELLS // rows))
-    parts: dict[Model, list[dict[str, Floats]]] = {model: [] for model in predictions}
-    for start in range(0, resamples, block):
-        width = min(block, resamples - start)
-        weights = np.empty((rows, width))
-        for column in range(width):
-            weights[:, column] = np.bincount(rng.integers(rows, size=rows), minlength=rows)
-        for model, part in predictions.items():
-            parts[model].append(part.metrics(weights))
-    return {
-        model: {metric: np.concatenate([piece[metric] for piece in pieces]) for metric in pieces[0]}
-        for model, pieces in parts.items()
-    }
-
-
-def _learner_scores(
-    learner: Learner, scores: Mapping[Model, Replicates], replicates: Mapping[Model, Replicates], method: str
-) -> LearnerScores:
-    real: Model = ("trtr", learner)
-    synthetic: Model = ("tstr", learner)
-    trtr = _intervals(scores[real], replicates[real], method)
-    if synthetic not in scores:
+def _learner_scores(learner: Learner, evaluated: Mapping[Model, Evaluated], method: str) -> LearnerScores:
+    real = evaluated["trtr", learner]
+    synthetic = evaluated.get(("tstr", learner))
+    trtr = _intervals(real, method)
+    if synthetic is None:
         return LearnerScores(tstr={}, trtr=trtr, ratio={})
-    tstr = _intervals(scores[synthetic], replicates[synthetic], method)
+    tstr = _intervals(synthetic, method)
     ratio: dict[str, Interval] = {}
-    for metric in trtr:
+    for metric in trtr.keys() & tstr.keys():
         chances = {metric: 0.0, "auc_lift": 0.5} if metric == "auc" else {metric: 0.0}
         for name, chance in chances.items():
-            paired = [part[model][metric] - chance for part in (scores, replicates) for model in (synthetic, real)]
-            interval = _ratio(paired, method) if metric in tstr and trtr[metric].low > chance else None
+            interval = (
+                _ratio(synthetic, real, metric=metric, chance=chance, method=method)
+                if trtr[metric].low > chance
+                else None
+            )
             if interval:
                 ratio[name] = interval
-    return LearnerScores(tstr=tstr, trtr=trtr, ratio=ratio)
+    return LearnerScores(tstr=tstr, trtr=trtr, ratio=dict(sorted(ratio.items())))
 
 
-def _ratio(paired: list[Floats], method: str) -> Interval | None:
-    """Ratio of two scores from [score above, score below, replicates above, replicates below]."""
-    above, below, above_replicates, below_replicates = paired
-    quotient = np.divide(
-        above_replicates, below_replicates, out=np.full_like(above_replicates, np.nan), where=below_replicates > 0
-    )
-    return percentile_interval(float(above[0] / below[0]), quotient, method=method + ", paired")
+def _ratio(above: Evaluated, below: Evaluated, *, metric: str, chance: float, method: str) -> Interval | None:
+    """What two models gain over chance, one over the other, on the same resamples."""
+    value = (above.scores[metric] - chance) / (below.scores[metric] - chance)
+    gains = above.replicates[metric] - chance, below.replicates[metric] - chance
+    quotients = np.divide(gains[0], gains[1], out=np.full_like(gains[0], np.nan), where=gains[1] > 0)
+    return percentile_interval(value, quotients, method=method + ", paired")
 
 
-def _intervals(scores: Replicates, replicates: Replicates, method: str) -> dict[str, Interval]:
+def _intervals(evaluated: Evaluated, method: str) -> dict[str, Interval]:
     intervals = {
-        metric: percentile_interval(float(value[0]), replicates[metric], method=method)
-        for metric, value in scores.items()
+        metric: percentile_interval(value, evaluated.replicates[metric], method=method)
+        for metric, value in evaluated.scores.items()
     }
     return {metric: interval for metric, interval in intervals.items() if interval is not None}

@@ -15,7 +15,7 @@ from synth_pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from synth_pipeline.cli.progress import Teller
-    from synth_pipeline.privacy.ledger import Ledger
+    from synth_pipeline.integrations.stores import Home
     from synth_pipeline.release.model import ReleasedModel
     from synth_pipeline.spec import Spec
 
@@ -53,45 +53,46 @@ def fit(  # noqa: PLR0913  (each option is an argument)
     from synth_pipeline.cli.place import require_model_place
     from synth_pipeline.integrations.stores import Home
     from synth_pipeline.privacy.accounting import composed_epsilon
-    from synth_pipeline.privacy.ledger import open_ledger
 
     spec = read_spec(spec_path, generator=generator, epsilon=epsilon, delta=delta)
     require_model_place(out)
-    ledger_path = Home.at(home).ledger
+    place = Home.at(home)
     with progress(f"fit: {spec.dataset}") as tell:
-        model = _trained(spec, data, open_ledger(ledger_path), tell)
-        place = _saved(model, out)
+        model = _trained(spec, data, place, tell)
+        saved = _saved(model, out)
     spent = composed_epsilon(model.events, spec.privacy.delta)
     content = {
-        "model": str(place),
+        "model": str(saved),
         "dataset": spec.dataset,
         "generator": model.generator.kind,
         "epsilon": spent,
         "delta": spec.privacy.delta,
-        "ledger": str(ledger_path),
+        "ledger": str(place.ledger),
     }
     shown = {
-        "model": f"{place} ({model.generator.kind})",
-        "charged": f"ε = {number(spent)} at δ = {number(spec.privacy.delta)}, in {ledger_path}",
-        "next": f"synth-pipeline sample {place} --rows 10000 --out synthetic.parquet",
+        "model": f"{saved} ({model.generator.kind})",
+        "charged": f"ε = {number(spent)} at δ = {number(spec.privacy.delta)}, in {place.ledger}",
+        "next": f"synth-pipeline sample {saved} --rows 10000 --out synthetic.parquet",
     }
     answer(content, lambda console: facts(console, shown), as_json=as_json)
 
 
-def _trained(spec: "Spec", data: str, ledger: "Ledger", tell: "Teller") -> "ReleasedModel":
+def _trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "ReleasedModel":
     """The walk's own stages, with the file read between the ledger's word and the reservation.
 
     Asked first, a ledger without room refuses before any row is read; reserved last, a table that is refused leaves no entry.
     """
     from synth_pipeline.cli.admission import require_admissible
     from synth_pipeline.generate.protocol import RuntimeConfig
-    from synth_pipeline.privacy.ledger import ALL_COHORTS
+    from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
     from synth_pipeline.snapshot.read import read_table
     from synth_pipeline.snapshot.take import take_snapshot
     from synth_pipeline.walk import open_walk, profile, train
 
+    ledger = open_ledger(home.ledger)
     require_admissible(spec, ledger, cohort=ALL_COHORTS)
     snapshot = take_snapshot(read_table(data, spec), spec, key=secrets.token_bytes(32), holdout=False)
+    home.make()
     walk_id = uuid.uuid4().hex
     walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)
     runtime = RuntimeConfig(progress=tell)

@@ -17,9 +17,8 @@ def require_table_place(out: str) -> None:
 
     path = Path(out)
     if path.suffix.lower() not in READABLE:
-        raise TableError(
-            f"--out: {path}: {path.suffix or 'no extension'} is not supported; use a file that ends in {' or '.join(READABLE)}"
-        )
+        held = path.suffix or "no extension"
+        raise TableError(f"--out: {path}: {held} is not supported; use a file that ends in {' or '.join(READABLE)}")
     if path.is_dir():
         raise TableError(f"--out: {path}: is a folder; give the path of a file")
     if not path.parent.is_dir():

@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.errors import TableError
 
@@ -33,10 +33,11 @@ privacy:
   cap: {{epsilon: 10.0}}         {CONFIRM} what all releases together may spend on the same people
 # benchmark: {{target: COLUMN, task: classification}}   # optional: a column to predict, for the scorecard
 """
+_MOST_DECIMALS = 12
 _FAKER_BY_NAME = {
     r"(.*_)?(e_?mail)(_address)?": "email",
     r"(first|given)_?name": "first_name",
-    r"(last|family|sur)_?name": "last_name",
+    r"(last|family)_?name|surname": "last_name",
     r"(.*_)?name": "name",
     r"(.*_)?(phone|telephone|mobile)(_number)?": "phone_number",
     r"(.*_)?(street_)?address": "address",
@@ -155,26 +156,32 @@ def _csv_fields(path: Path) -> list[Field]:
 def _propose(item: Field) -> _Proposed:
     import pyarrow.types as pt
 
-    kind = item.type
-    invented = _faker_of(item.name)
+    kind, invented = item.type, _faker_of(item.name)
     if kind is None:
         return _identifier(invented) if invented else _unknown("a CSV does not say what it holds")
     if pt.is_dictionary(kind):
         kind = kind.value_type
-    if invented and (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_integer(kind) or pt.is_binary(kind)):
+    if invented and (_is_text(kind) or pt.is_integer(kind)):
         return _identifier(invented)
+    if _is_text(kind):
+        return _Proposed("categorical", ("kind: categorical", _CATEGORIES, _NULLABLE))
     if pt.is_boolean(kind):
         return _Proposed("boolean", ("kind: boolean", _NULLABLE))
+    if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind):
+        return _identifier("uuid4")
+    return _propose_quantity(kind)
+
+
+def _propose_quantity(kind: Any) -> _Proposed:
+    import pyarrow.types as pt
+
     if pt.is_integer(kind):
-        return _bounded(
-            "integer",
-            f"kind: integer                {CONFIRM} a quantity; if these are codes, use categorical with categories",
-        )
+        return _bounded("integer", f"kind: integer                {CONFIRM} a quantity; for codes use categorical")
     if pt.is_floating(kind) or pt.is_decimal(kind):
         scale = kind.scale if pt.is_decimal(kind) else None
-        step = f"precision: {scale}" if scale is not None and 0 <= scale <= 12 else "# precision: 2"
+        step = f"precision: {scale}" if scale is not None and 0 <= scale <= _MOST_DECIMALS else "# precision: 2"
         return _bounded(
-            "float", "kind: float", f"{step:<29}{CONFIRM} decimals of the values, where they have a fixed number"
+            "float", "kind: float", f"{step:<29}{CONFIRM} decimals of the values, where their number is fixed"
         )
     if pt.is_date(kind):
         return _bounded(
@@ -184,11 +191,13 @@ def _propose(item: Field) -> _Proposed:
         return _bounded(
             "datetime", "kind: datetime", f"# precision: second          {CONFIRM} day, hour, minute or second"
         )
-    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
-        return _Proposed("categorical", ("kind: categorical", _CATEGORIES, _NULLABLE))
-    if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind):
-        return _identifier("uuid4")
     return _unknown(f"{kind} cannot be modelled; drop the column, convert it, or declare it as identifier")
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
 
 
 _NULLABLE = "nullable: true               # or false, where that is known"

@@ -26,7 +26,7 @@ from the model's conditional law; names with other letters than a-z, 0-9 and _ a
 @click.option("--seed", default=None, type=click.IntRange(min=0), help="Seed of the draw. Default: a fresh one.")
 @json_option
 @refusing
-def sample(model_dir: str, *, rows: int, out: str, where: str | None, seed: int | None, as_json: bool) -> None:  # noqa: PLR0913
+def sample(model_dir: str, *, rows: int, out: str, where: str | None, seed: int | None, as_json: bool) -> None:
     """Draw synthetic rows from the model in MODEL_DIR, which `fit` wrote."""
     from synth_pipeline.cli.place import require_table_place
     from synth_pipeline.release.model import load_model

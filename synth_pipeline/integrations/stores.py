@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,9 @@ class FolderStore:
         """
         for part in parts:
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@=+-]{0,199}", part):
-                raise TableError(f"store: {part!r} is no name; use letters, digits and any of _ . @ = + - (first a letter, digit or _)")
+                raise TableError(
+                    f"store: {part!r} is no name; use letters, digits and any of _ . @ = + - (first a letter, digit or _)"
+                )
         return self.root.joinpath(*parts)
 
     def has(self, *parts: str) -> bool:
@@ -56,7 +58,7 @@ class FolderStore:
         return self.place(*parts).is_dir()
 
     @contextmanager
-    def writing(self, *parts: str) -> Iterator[Path]:
+    def writing(self, *parts: str) -> Generator[Path]:
         """An empty folder to write into, which becomes the value's folder when the block ends well, and vanishes when it does not."""
         target = self.place(*parts)
         self._make(target.parent)

@@ -69,7 +69,9 @@ def register(spec: Spec, home: Home, path: Path) -> str:
         raise TableError(f"{path}: no such file; give the path of a snapshot")
     partition = partition_key(path.stem)
     text = str(path.resolve())
-    home.private.write(lambda folder: (folder / _TEXT).write_text(text, encoding="utf-8"), spec.dataset, partition, _SOURCE)
+    home.private.write(
+        lambda folder: (folder / _TEXT).write_text(text, encoding="utf-8"), spec.dataset, partition, _SOURCE
+    )
     return partition
 
 
@@ -85,7 +87,9 @@ def locate(spec: Spec, home: Home, partition: str) -> Path:
             return path
     found = [arrival.path for arrival in list_arrivals(spec, home) if arrival.partition == partition]
     if not found:
-        raise TableError(f"snapshot {partition!r} of {spec.dataset}: its file is not there; put it back, or name another snapshot")
+        raise TableError(
+            f"snapshot {partition!r} of {spec.dataset}: its file is not there; put it back, or name another snapshot"
+        )
     return found[0]
 
 
@@ -95,15 +99,18 @@ def refuse_copy(spec: Spec, home: Home, partition: str, fingerprint: str) -> Non
     Raises:
         TableError: if another snapshot of the dataset holds the same rows.
     """
-    others = [name for name in child_names(home.private.place(spec.dataset)) if name != partition and home.private.has(spec.dataset, name, _SEAL)]
     if spec.privacy.cohorts.by == "disjoint":
-        for other in others:
+        for other in child_names(home.private.place(spec.dataset)):
+            if other == partition or not home.private.has(spec.dataset, other, _SEAL):
+                continue
             if hmac.compare_digest(home.private.read(_read_text, spec.dataset, other, _SEAL), fingerprint):
                 raise TableError(
                     f"snapshot {partition!r}: holds the same rows as snapshot {other!r}, but cohorts are declared as disjoint;"
                     f" walk snapshot {other!r} instead"
                 )
-    home.private.write(lambda folder: (folder / _TEXT).write_text(fingerprint, encoding="utf-8"), spec.dataset, partition, _SEAL)
+    home.private.write(
+        lambda folder: (folder / _TEXT).write_text(fingerprint, encoding="utf-8"), spec.dataset, partition, _SEAL
+    )
 
 
 def _read_text(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """What every asset of a dataset has in common: names, partitions, stores, and the gate for its metadata."""
 
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
@@ -9,33 +10,50 @@ from synth_pipeline.orchestration.keys import PRIVATE_IO, RELEASED_IO, AssetName
 from synth_pipeline.orchestration.metadata import Gate
 from synth_pipeline.spec import Spec
 
-# Dagster reads the annotation of what an asset returns, and knows this class without a parameter only.
-Result: TypeAlias = dg.MaterializeResult  # pyright: ignore[reportMissingTypeArgument]
+# Dagster reads what an asset's function is annotated to return, and knows this class without a parameter only.
+if TYPE_CHECKING:
+    Result: TypeAlias = dg.MaterializeResult[Any]
+else:
+    Result = dg.MaterializeResult
 
 PRIVATE_ASSETS: tuple[AssetName, ...] = ("real_snapshot", "tstr_benchmark")
+_ANY: Any = dg.Any
 
 
-def asset_options(spec: Spec, name: AssetName, *, kinds: set[str], description: str) -> dict[str, Any]:
-    """Arguments of `dagster.asset`."""
+def walk_asset(
+    spec: Spec,
+    name: AssetName,
+    *,
+    description: str,
+    kinds: set[str],
+    upstream: Sequence[AssetName] = (),
+    **options: Any,
+) -> Callable[[Callable[..., Result]], dg.AssetsDefinition]:
+    """A decorator that makes a stage's function an asset of a dataset.
+
+    Args:
+        spec: the dataset's specification.
+        name: name of the asset.
+        description: what it is, in a sentence or two.
+        kinds: what it is made with; Dagster shows an icon for each.
+        upstream: assets of the dataset whose values are arguments of the function, by their names.
+        options: further arguments of `dagster.asset`.
+    """
     keys = DatasetKeys(spec.dataset)
     is_private = name in PRIVATE_ASSETS
-    return {
-        "key": keys.asset(name),
-        "partitions_def": keys.partitions,
-        "group_name": spec.dataset,
-        "kinds": kinds,
-        "tags": {"zone": "private" if is_private else "released"},
-        "io_manager_key": PRIVATE_IO if is_private else RELEASED_IO,
-        "dagster_type": dg.Any,
-        "description": description,
-        "code_version": spec.digest[:12],
-    }
-
-
-def upstream(spec: Spec, *names: AssetName) -> dict[str, dg.AssetIn]:
-    """Arguments of an asset's function that are values of the dataset's other assets."""
-    keys = DatasetKeys(spec.dataset)
-    return {name: dg.AssetIn(key=keys.asset(name), dagster_type=dg.Any) for name in names}
+    return dg.asset(
+        key=keys.asset(name),
+        ins={other: dg.AssetIn(key=keys.asset(other), dagster_type=_ANY) for other in upstream},
+        partitions_def=keys.partitions,
+        group_name=spec.dataset,
+        kinds=kinds,
+        tags={"zone": "private" if is_private else "released"},
+        io_manager_key=PRIVATE_IO if is_private else RELEASED_IO,
+        dagster_type=_ANY,
+        description=description,
+        code_version=spec.digest[:12],
+        **options,
+    )
 
 
 def gate(home: Home, context: dg.AssetExecutionContext) -> Gate:

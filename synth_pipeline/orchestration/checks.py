@@ -16,7 +16,9 @@ def check_specs(spec: Spec) -> list[dg.AssetCheckSpec]:
     """One check an expectation, on the validation suite; a blocking one stops what comes after it, the release."""
     keys = DatasetKeys(spec.dataset)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks are new; one warning a check says no more
+        warnings.simplefilter(
+            "ignore", dg.PreviewWarning
+        )  # partitioned checks are new; one warning a check says no more
         return [
             dg.AssetCheckSpec(
                 check.name,
@@ -38,7 +40,9 @@ def check_results(outcomes: Sequence[Outcome], declared: Sequence[dg.AssetCheckS
     """
     names = [outcome.expectation.name for outcome in outcomes]
     if sorted(names) != sorted(check.name for check in declared):
-        raise SpecError("validation_suite: the suite differs from the checks that were loaded; reload the code location and run again")
+        raise SpecError(
+            "validation_suite: the suite differs from the checks that were loaded; reload the code location and run again"
+        )
     return [_result(outcome) for outcome in outcomes]
 
 

@@ -73,7 +73,9 @@ def _trees(own: str | Path | None) -> list[dg.ComponentTree]:
     if folder:
         place = Path(folder).expanduser().resolve()
         if not place.is_dir():
-            raise SpecError(f"${DEFS_VARIABLE}: {place}: no such folder; give the folder that holds your datasets' folders")
+            raise SpecError(
+                f"${DEFS_VARIABLE}: {place}: no such folder; give the folder that holds your datasets' folders"
+            )
         trees.append(dg.ComponentTree.from_module(defs_module=_module_of(place), project_root=place))
     return trees
 

@@ -36,7 +36,12 @@ def _save_snapshot(snapshot: Snapshot, folder: Path) -> None:
         _save_rows(snapshot.holdout, folder / "holdout.parquet")
     native = snapshot.native
     units = {} if native.units is None else {"units": native.units}
-    np.savez(folder / "native.npz", allow_pickle=False, **{f"c{at}": codes for at, codes in enumerate(native.columns.values())}, **units)
+    np.savez(
+        folder / "native.npz",
+        allow_pickle=False,
+        **{f"c{at}": codes for at, codes in enumerate(native.columns.values())},
+        **units,
+    )
     facts = {
         "columns": list(native.columns),
         "vocabularies": {name: list(values) for name, values in native.vocabularies.items()},
@@ -91,7 +96,10 @@ def _load_table(folder: Path) -> pd.DataFrame:
 
 
 def _save_outcomes(outcomes: Outcomes, folder: Path) -> None:
-    rows = [{"expectation": vars(item.expectation), "passed": item.passed, "observed": dict(item.observed)} for item in outcomes]
+    rows = [
+        {"expectation": vars(item.expectation), "passed": item.passed, "observed": dict(item.observed)}
+        for item in outcomes
+    ]
     _write_json(folder / "outcomes.json", rows)
 
 

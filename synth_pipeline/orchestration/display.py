@@ -15,7 +15,15 @@ from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger import ChargeLine, Entry
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.spec import Spec
-from synth_pipeline.table.column import Column, DatetimeColumn, FloatColumn, IdentifierColumn, IntegerColumn, category_key, declared_categories
+from synth_pipeline.table.column import (
+    Column,
+    DatetimeColumn,
+    FloatColumn,
+    IdentifierColumn,
+    IntegerColumn,
+    category_key,
+    declared_categories,
+)
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, NumericProfile, Profile
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -31,7 +39,9 @@ def column_schema(spec: Spec) -> dg.MetadataValue:
                 name=name,
                 type=column.kind,
                 description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=bool(getattr(column, "nullable", False)), other=_domain(column)),
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(getattr(column, "nullable", False)), other=_domain(column)
+                ),
             )
             for name, column in spec.columns.items()
         ],
@@ -48,8 +58,9 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.
 
 def profile_plots(profile: Profile) -> dg.MetadataValue:
     """The released distribution of each column as a line of bars, with its ends or its most frequent categories."""
-    rows = [(f"`{column.name}`", column.codes, *_plot(column, profile.shares(index))) for index, column in enumerate(profile.columns)]
-    return markdown_table(["column", "codes", "released shares", "range or most frequent", "null"], rows)
+    columns = enumerate(profile.columns)
+    rows = [(f"`{column.name}`", column.codes, *_plot(column, profile.shares(index))) for index, column in columns]
+    return markdown_table(["column", "codes", "released shares", "middle 99 % or most frequent", "null"], rows)
 
 
 def sample_rows(frame: pd.DataFrame, rows: int = 8) -> dg.MetadataValue:
@@ -66,12 +77,15 @@ def charge_table(lines: Iterable[ChargeLine]) -> dg.MetadataValue:
 
 def event_table(events: Iterable[Event]) -> dg.MetadataValue:
     """What was done to the data, one DP event a line."""
-    return markdown_table(["stage", "purpose", "mechanism"], [(event.stage, event.purpose, event.mechanism) for event in events])
+    return markdown_table(
+        ["stage", "purpose", "mechanism"], [(event.stage, event.purpose, event.mechanism) for event in events]
+    )
 
 
 def ledger_table(entries: Iterable[Entry], reservation: int) -> dg.MetadataValue:
     """The ledger's entries about one walk."""
-    rows = [(entry.sequence, entry.at, entry.kind, entry.cohort, entry.digest[:16]) for entry in entries if entry.reservation == reservation]
+    own = [entry for entry in entries if entry.reservation == reservation]
+    rows = [(entry.sequence, entry.at, entry.kind, entry.cohort, entry.digest[:16]) for entry in own]
     return markdown_table(["entry", "at", "what", "cohort", "digest"], rows)
 
 
@@ -82,8 +96,8 @@ def composed(model: ReleasedModel) -> float:
 
 def table_digest(frame: pd.DataFrame) -> str:
     """SHA-256 of a synthetic table's values, row by row."""
-    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return hashlib.sha256(rows.tobytes()).hexdigest()
+    hashed: pd.Series = pd.util.hash_pandas_object(frame, index=False)  # pyright: ignore[reportAttributeAccessIssue]
+    return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()
 
 
 def sparkline(shares: Sequence[float] | np.ndarray) -> str:
@@ -103,9 +117,21 @@ def _plot(column: ColumnProfile, shares: np.ndarray) -> tuple[str, str, str]:
     null = f"{shares[-1]:.1%}" if column.nullable else ""
     body = shares[:-1] if column.nullable else shares
     if isinstance(column, NumericProfile):
-        ends = column.grid.values(np.array([0, column.grid.cells - 1]))
-        return sparkline(body), f"{ends[0]} … {ends[1]}", null
+        return (*_density(column, body), null)
     return sparkline(body), _most_frequent(column, body), null
+
+
+def _density(column: NumericProfile, shares: np.ndarray) -> tuple[str, str]:
+    """The released distribution over equal steps of the column's value, and its ends; half a percent is left out at each end."""
+    has_leaves = len(column.leaves) > 0
+    edges = np.append(column.leaves[:, 0], column.leaves[-1, 1]) if has_leaves else column.edges
+    masses = np.maximum(column.masses, 0.0) if has_leaves else shares
+    below = np.concatenate([[0.0], np.cumsum(masses)]) / max(float(masses.sum()), 1e-300)
+    first = int(edges[np.searchsorted(below, 0.005, side="right") - 1])
+    last = int(edges[np.searchsorted(below, 0.995)])
+    steps = np.linspace(first, last, min(last - first, _WIDEST) + 1)
+    ends = column.grid.values(np.array([first, max(last - 1, first)]))
+    return sparkline(np.diff(np.interp(steps, edges, below))), f"{ends[0]} … {ends[1]}"
 
 
 def _most_frequent(column: CategoryProfile, shares: np.ndarray) -> str:

@@ -2,7 +2,14 @@
 
 import dagster as dg
 
-PRELOADED_MODULES = ("synth_pipeline.orchestration", "pandas", "pyarrow.parquet", "torch", "great_expectations", "mlflow")
+PRELOADED_MODULES = (
+    "synth_pipeline.orchestration",
+    "pandas",
+    "pyarrow.parquet",
+    "torch",
+    "great_expectations",
+    "mlflow",
+)
 
 
 def walk_executor() -> dg.ExecutorDefinition:

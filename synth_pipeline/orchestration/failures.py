@@ -30,7 +30,9 @@ def _of_step(result: ExecuteInProcessResult, event: DagsterEvent) -> SynthPipeli
         if isinstance(family, type) and issubclass(family, SynthPipelineError):
             return family(message)
     names = [name for name, _ in _chain(event)]
-    return SynthPipelineError(f"{event.step_key}: failed ({names[-1] if names else 'unknown'}); see run {result.run_id} in Dagster")
+    return SynthPipelineError(
+        f"{event.step_key}: failed ({names[-1] if names else 'unknown'}); see run {result.run_id} in Dagster"
+    )
 
 
 def _chain(event: DagsterEvent) -> Iterator[tuple[str, str]]:
@@ -43,5 +45,6 @@ def _chain(event: DagsterEvent) -> Iterator[tuple[str, str]]:
 
 
 def _failed_checks(result: ExecuteInProcessResult) -> list[str]:
-    evaluations = [event.asset_check_evaluation_data for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
+    events = [event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
+    evaluations = [event.asset_check_evaluation_data for event in events]
     return [evaluation.check_name for evaluation in evaluations if evaluation.blocking and not evaluation.passed]

@@ -96,7 +96,9 @@ def run_walk(
     with open_instance(place) as instance:
         instance.add_dynamic_partitions(keys.partitions_name, [partition])
         job = definitions.resolve_job_def(keys.job)
-        result = job.execute_in_process(run_config=_QUIET, instance=instance, partition_key=partition, raise_on_error=False)
+        result = job.execute_in_process(
+            run_config=_QUIET, instance=instance, partition_key=partition, raise_on_error=False
+        )
         failure = failure_of(result)
         if failure is not None:
             give_back_abandoned(open_ledger(place.ledger), instance, dataset=dataset)
@@ -116,7 +118,9 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 def _spec_of(dataset: str, own: str | Path | None) -> Spec:
     specs = load_specs(own)
     if dataset not in specs:
-        raise SpecError(f"dataset {dataset!r}: unknown; there are {', '.join(sorted(specs))} (your own: set $SYNTH_PIPELINE_DEFS)")
+        raise SpecError(
+            f"dataset {dataset!r}: unknown; there are {', '.join(sorted(specs))} (your own: set $SYNTH_PIPELINE_DEFS)"
+        )
     return specs[dataset]
 
 

@@ -58,5 +58,7 @@ def one_origin(parts: Sequence[Made[Any]], *, where: str) -> Origin:
     """
     origins = {part.origin for part in parts}
     if len(origins) != 1:
-        raise LedgerError(f"{where}: what it is made from comes from different walks of the snapshot; run the walk again from real_snapshot")
+        raise LedgerError(
+            f"{where}: what it is made from comes from different walks of the snapshot; run the walk again from real_snapshot"
+        )
     return origins.pop()

@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,14 +76,18 @@ class Gate:
     def _shown(self, name: str, entry: object) -> dg.MetadataValue:
         if isinstance(entry, Internal):
             place = self.store.place(*self.place) / "internal.json"
-            return dg.MetadataValue.text(f"internal: computed on real rows, kept in the private store ({place}, key {name!r})")
+            return dg.MetadataValue.text(
+                f"internal: computed on real rows, kept in the private store ({place}, key {name!r})"
+            )
         if not isinstance(entry, Released):
-            raise PrivacyError(f"metadata {name!r}: {type(entry).__name__} has no zone; wrap it in Released(...) or Internal(...)")
+            raise PrivacyError(
+                f"metadata {name!r}: {type(entry).__name__} has no zone; wrap it in Released(...) or Internal(...)"
+            )
         return _metadata_value(name, entry.value)
 
 
 @contextmanager
-def value_free_errors(stage: str, store: FolderStore) -> Iterator[None]:
+def value_free_errors(stage: str, store: FolderStore) -> Generator[None]:
     """Let no exception of a private stage carry a value or a count of real rows.
 
     An error of our family passes, with counts of rows replaced by "some rows"; any other is replaced by its type and the place in our
@@ -128,7 +132,9 @@ def _metadata_value(name: str, value: object) -> dg.MetadataValue:
         case str() if len(value) <= _LONGEST_TEXT:
             return dg.MetadataValue.text(value)
         case _:
-            raise PrivacyError(f"metadata {name!r}: a {type(value).__name__} is not shown; use a number, a text or a MetadataValue")
+            raise PrivacyError(
+                f"metadata {name!r}: a {type(value).__name__} is not shown; use a number, a text or a MetadataValue"
+            )
 
 
 def _our_line(error: BaseException) -> str:
@@ -139,7 +145,9 @@ def _our_line(error: BaseException) -> str:
 
 
 def _keep(text: str, store: FolderStore) -> Path:
-    place = store.write(lambda folder: (folder / "error.txt").write_text(text, encoding="utf-8"), "errors", secrets.token_hex(8))
+    place = store.write(
+        lambda folder: (folder / "error.txt").write_text(text, encoding="utf-8"), "errors", secrets.token_hex(8)
+    )
     return place / "error.txt"
 
 

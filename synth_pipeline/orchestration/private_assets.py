@@ -4,7 +4,7 @@ Materializing real_snapshot opens a walk: its budget is reserved before the file
 generator belong to that walk, in the same run or a later one, and read once each: nothing that is run again spends again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -17,7 +17,7 @@ from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import locate, refuse_copy
-from synth_pipeline.orchestration.asset_options import Result, asset_options, gate, upstream
+from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
 from synth_pipeline.orchestration.resources import StageRuntime
@@ -36,7 +36,7 @@ def private_assets(spec: Spec) -> list[dg.AssetsDefinition]:
 def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
     words = "The private snapshot: budget reserved, schema checked, contributions bounded, split by person, fingerprinted with a key."
 
-    @dg.asset(**asset_options(spec, "real_snapshot", kinds={"parquet"}, description=words))
+    @walk_asset(spec, "real_snapshot", description=words, kinds={"parquet"})
     def real_snapshot(
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], tracking: dg.ResourceParam[Tracking]
     ) -> Result:
@@ -67,7 +67,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
 def _profile(spec: Spec) -> dg.AssetsDefinition:
     words = "The released domain and the noisy distribution of each column; charged."
 
-    @dg.asset(**asset_options(spec, "profile", kinds={"opendp"}, description=words), ins=upstream(spec, "real_snapshot"))
+    @walk_asset(spec, "profile", description=words, kinds={"opendp"}, upstream=["real_snapshot"])
     def profile(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
@@ -93,10 +93,11 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
 
 def _generator(spec: Spec) -> dg.AssetsDefinition:
     words = "The generator, trained under differential privacy; the large charge. It is registered in MLflow, where it samples on demand."
-    ins = upstream(spec, "real_snapshot", "profile")
 
-    @dg.asset(**asset_options(spec, "generator", kinds={"pytorch", "mlflow"}, description=words), ins=ins)
-    def generator(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+    @walk_asset(
+        spec, "generator", description=words, kinds={"pytorch", "mlflow"}, upstream=["real_snapshot", "profile"]
+    )
+    def generator(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
         profile: Made[stages.Profiled],
@@ -107,7 +108,9 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
         with _charged_stage(spec, "generator", home):
             origin = one_origin([real_snapshot, profile], where=f"{spec.dataset}/generator")
             walk = _resumed(spec, home, origin)
-            model = stages.train(walk, real_snapshot.value, profile.value, runtime=_runtime(runtime, "generator", context))
+            model = stages.train(
+                walk, real_snapshot.value, profile.value, runtime=_runtime(runtime, "generator", context)
+            )
         made = Made(model, origin)
         record = WalkRecord(context, tracking, origin)
         record.trained(model)
@@ -143,7 +146,7 @@ def _resumed(spec: Spec, home: Home, origin: Origin) -> stages.Walk:
 
 
 @contextmanager
-def _charged_stage(spec: Spec, stage: str, home: Home) -> Iterator[None]:
+def _charged_stage(spec: Spec, stage: str, home: Home) -> Generator[None]:
     """Errors of a stage that reads: free of values, and for a walk that is spent, with what to do."""
     try:
         with value_free_errors(stage, home.private):

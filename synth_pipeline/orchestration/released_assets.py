@@ -7,12 +7,11 @@ import dagster as dg
 from pandas import DataFrame
 
 from synth_pipeline import walk as stages
-from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.benchmark.summary import summary_lines
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
-from synth_pipeline.orchestration.asset_options import Result, asset_options, gate, upstream
+from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.checks import check_results, check_specs
 from synth_pipeline.orchestration.codecs import Outcomes
 from synth_pipeline.orchestration.keys import DatasetKeys
@@ -33,9 +32,8 @@ def released_assets(spec: Spec) -> list[dg.AssetsDefinition]:
 
 def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
     words = "The synthetic table: sampled, decoded, constrained. Free of budget, any number of rows."
-    options = asset_options(spec, "synthetic_table", kinds={"parquet", "pandas"}, description=words)
 
-    @dg.asset(**options, ins=upstream(spec, "generator"))
+    @walk_asset(spec, "synthetic_table", description=words, kinds={"parquet", "pandas"}, upstream=["generator"])
     def synthetic_table(
         context: dg.AssetExecutionContext,
         generator: Made[ReleasedModel],
@@ -57,17 +55,25 @@ def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
             "digest": Released(digest),
             **record.entries,
         }
-        return dg.MaterializeResult(value=Made(frame, generator.origin), metadata=gate(home, context).pass_through(entries))
+        return dg.MaterializeResult(
+            value=Made(frame, generator.origin), metadata=gate(home, context).pass_through(entries)
+        )
 
     return synthetic_table
 
 
 def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
-    words = "A Great Expectations suite from the specification and the released profile, run on the synthetic table; its Data Docs are kept."
-    options = asset_options(spec, "validation_suite", kinds={"greatexpectations"}, description=words)
+    words = "Expectations from the specification and the released profile, run by Great Expectations; its Data Docs are kept."
     checks = check_specs(spec)
 
-    @dg.asset(**options, ins=upstream(spec, "generator", "synthetic_table"), check_specs=checks)
+    @walk_asset(
+        spec,
+        "validation_suite",
+        description=words,
+        kinds={"greatexpectations"},
+        upstream=["generator", "synthetic_table"],
+        check_specs=checks,
+    )
     def validation_suite(
         context: dg.AssetExecutionContext,
         generator: Made[ReleasedModel],
@@ -82,7 +88,9 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
         origin = one_origin([generator, synthetic_table], where=f"{spec.dataset}/validation_suite")
         suite = stages.expectations(generator.value, rows=len(synthetic_table.value))
         docs = home.released.place(spec.dataset, context.partition_key, "data_docs")
-        found = run_suite(synthetic_table.value, suite, docs_dir=docs, suite_name=spec.dataset, run_name=context.partition_key)
+        found = run_suite(
+            synthetic_table.value, suite, docs_dir=docs, suite_name=spec.dataset, run_name=context.partition_key
+        )
         tell("checked", 1.0)
         entries = {
             "data_docs": Released(dg.MetadataValue.url(found.docs_index.as_uri())),
@@ -101,10 +109,11 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
 
 def _tstr_benchmark(spec: Spec) -> dg.AssetsDefinition:
     words = "Fidelity, and train-on-synthetic-test-on-real against train-on-real, with intervals. Scores on real rows are internal."
-    options = asset_options(spec, "tstr_benchmark", kinds={"scikitlearn"}, description=words)
 
-    @dg.asset(**options, ins=upstream(spec, "real_snapshot", "synthetic_table"))
-    def tstr_benchmark(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+    @walk_asset(
+        spec, "tstr_benchmark", description=words, kinds={"scikitlearn"}, upstream=["real_snapshot", "synthetic_table"]
+    )
+    def tstr_benchmark(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
         synthetic_table: Made[DataFrame],
@@ -115,7 +124,9 @@ def _tstr_benchmark(spec: Spec) -> dg.AssetsDefinition:
         origin = one_origin([real_snapshot, synthetic_table], where=f"{spec.dataset}/tstr_benchmark")
         tell = runtime.teller("tstr_benchmark", context.log.info)
         with value_free_errors("tstr_benchmark", home.private):
-            scorecard = stages.benchmark(real_snapshot.value, synthetic_table.value, spec, progress=lambda message: tell(message, 0.0))
+            scorecard = stages.benchmark(
+                real_snapshot.value, synthetic_table.value, spec, progress=lambda message: tell(message, 0.0)
+            )
         tell("scored", 1.0)
         record = WalkRecord(context, tracking, origin)
         record.scored(scorecard)
@@ -130,12 +141,20 @@ def _tstr_benchmark(spec: Spec) -> dg.AssetsDefinition:
 
 
 def _release(spec: Spec) -> dg.AssetsDefinition:
-    words = "The bundle: data, schema, certificate, datasheet and report. A candidate until a second person approves it."
-    options = asset_options(spec, "release", kinds={"parquet", "json"}, description=words)
+    words = (
+        "The bundle: data, schema, certificate, datasheet and report. A candidate until a second person approves it."
+    )
     scored = [DatasetKeys(spec.dataset).asset("tstr_benchmark")]
 
-    @dg.asset(**options, ins=upstream(spec, "generator", "synthetic_table", "validation_suite"), deps=scored)
-    def release(  # noqa: PLR0913  (Dagster hands inputs and resources over as arguments)
+    @walk_asset(
+        spec,
+        "release",
+        description=words,
+        kinds={"parquet", "json"},
+        upstream=["generator", "synthetic_table", "validation_suite"],
+        deps=scored,
+    )
+    def release(
         context: dg.AssetExecutionContext,
         generator: Made[ReleasedModel],
         synthetic_table: Made[DataFrame],
@@ -158,7 +177,9 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
             "epsilon": Released(facts.composed_epsilon),
             "delta": Released(facts.delta),
             "charged": Released(display.event_table(generator.value.events)),
-            "ledger": Released(display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)),
+            "ledger": Released(
+                display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)
+            ),
             "approval": Released("candidate: waits for a second person"),
             **record.entries,
         }

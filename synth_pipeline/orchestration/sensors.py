@@ -32,12 +32,18 @@ def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
         cursor = json.loads(context.cursor or "{}")
         walked: dict[str, str] = cursor.get("walked", {})
         found = list_arrivals(spec, home)
-        fresh = [arrival for arrival in settled(found, cursor.get("seen", {})) if walked.get(arrival.path.name) != arrival.stamp]
+        fresh = [
+            arrival
+            for arrival in settled(found, cursor.get("seen", {}))
+            if walked.get(arrival.path.name) != arrival.stamp
+        ]
         walked |= {arrival.path.name: arrival.stamp for arrival in fresh}
         seen = {arrival.path.name: arrival.stamp for arrival in found}
         position = json.dumps({"seen": seen, "walked": walked}, sort_keys=True)
         if not fresh:
-            return dg.SensorResult(skip_reason=f"{len(found)} snapshot files, none of them new and complete", cursor=position)
+            return dg.SensorResult(
+                skip_reason=f"{len(found)} snapshot files, none of them new and complete", cursor=position
+            )
         partitions = [register(spec, home, arrival.path) for arrival in fresh]
         return dg.SensorResult(
             run_requests=[_request(arrival) for arrival in fresh],

@@ -1,6 +1,6 @@
 """What each asset records in MLflow. A tracker that fails costs its record, never the result: that was paid for in budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,9 @@ class WalkRecord:
         with self._unharmed():
             run = self._run()
             tracker.log_facts(self._tracking, run, params=_parameters(walk))
-            lineage = Lineage(f"{walk.spec.dataset}_{walk.snapshot}", fingerprint, f"private snapshot {walk.snapshot}", "training")
+            lineage = Lineage(
+                f"{walk.spec.dataset}_{walk.snapshot}", fingerprint, f"private snapshot {walk.snapshot}", "training"
+            )
             tracker.log_lineage(self._tracking, run, lineage)
 
     def trained(self, model: ReleasedModel) -> None:
@@ -53,7 +55,9 @@ class WalkRecord:
     def sampled(self, spec: Spec, digest: str) -> None:
         """Record the synthetic table."""
         with self._unharmed():
-            lineage = Lineage(f"{spec.dataset}_synthetic", digest, f"synthetic table of {self._context.partition_key}", "synthetic")
+            lineage = Lineage(
+                f"{spec.dataset}_synthetic", digest, f"synthetic table of {self._context.partition_key}", "synthetic"
+            )
             tracker.log_lineage(self._tracking, self._run(), lineage)
 
     def scored(self, scorecard: Scorecard) -> None:
@@ -76,12 +80,12 @@ class WalkRecord:
         return run
 
     @contextmanager
-    def _unharmed(self) -> Iterator[None]:
+    def _unharmed(self) -> Generator[None]:
         try:
             yield
         except Exception as error:  # noqa: BLE001  (whatever MLflow raises; its message may hold scores)
             kind = type(error).__name__
-            self._context.log.warning(f"MLflow: not recorded ({kind}); the result itself is kept")
+            self._context.log.warning("MLflow: not recorded (%s); the result itself is kept", kind)
             self.entries["mlflow_problem"] = Released(f"not recorded: {kind}")
 
 

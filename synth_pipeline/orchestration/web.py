@@ -1,4 +1,4 @@
-"""Dagster's web page over a home folder, with the daemon that runs sensors and schedules, as a child process."""
+"""Dagster's web page over a home folder, with the daemon that runs sensors and schedules, and MLflow's pages; as child processes."""
 
 import os
 import signal
@@ -8,16 +8,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from synth_pipeline.errors import SynthPipelineError
 from synth_pipeline.integrations.stores import HOME_VARIABLE, Home
 from synth_pipeline.orchestration.code_location import DEFS_VARIABLE
+from synth_pipeline.orchestration.keys import LOCATION
 from synth_pipeline.orchestration.launch import open_instance
 
-_MODULE = "synth_pipeline.definitions"
+_WORKSPACE = f"""load_from:
+  - python_module: {{module_name: synth_pipeline.definitions, location_name: {LOCATION}}}
+"""
 _LOG = "web.log"
 _GRACE_SECONDS = 15.0
 
@@ -29,7 +32,7 @@ def serve_ui(
     ready: Callable[[str], None] | None = None,
     own: str | Path | None = None,
 ) -> None:
-    """Serve Dagster's web page until the process is interrupted.
+    """Serve Dagster's web page until the process is interrupted, and MLflow's at port 5000 if that is free.
 
     Args:
         home: the home folder; default `$SYNTH_PIPELINE_HOME`, else `.synth_pipeline`.
@@ -40,7 +43,7 @@ def serve_ui(
     Raises:
         SynthPipelineError: if the port is taken, or the server does not come up or stops by itself.
     """
-    with web_server(home, port=port, own=own) as (address, server):
+    with tracking_pages(Home.at(home).make()), web_server(home, port=port, own=own) as (address, server):
         if ready is not None:
             ready(address)
         try:
@@ -53,7 +56,7 @@ def serve_ui(
 @contextmanager
 def web_server(
     home: str | Path | None = None, *, port: int = 3000, own: str | Path | None = None, patience_seconds: float = 180.0
-) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+) -> Generator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Dagster's web server and daemon over a home; the address and the process. Both end with the block.
 
     Raises:
@@ -63,21 +66,43 @@ def web_server(
     _require_free(port)
     with open_instance(place):
         pass  # writes the settings that the server reads
-    with (place.dagster / _LOG).open("ab") as log:
-        server = subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
-            [sys.executable, "-m", "dagster", "dev", "-m", _MODULE, "-h", "127.0.0.1", "-p", str(port)],
-            env=_environment(place, own),
-            cwd=place.dagster,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # the server has children of its own; they are stopped as one group
-        )
+    workspace = place.dagster / "workspace.yaml"
+    workspace.write_text(_WORKSPACE, encoding="utf-8")
+    command = ["-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    server = _start(command, place, own)
     try:
         address = f"http://127.0.0.1:{port}"
         _await(address, server, patience_seconds, place.dagster / _LOG)
         yield address, server
     finally:
         _stop(server)
+
+
+@contextmanager
+def tracking_pages(home: Home, *, port: int = 5000) -> Generator[None]:
+    """MLflow's pages over the home's runs, at the address that Dagster's metadata links to; nothing where the port is taken."""
+    if not _is_free(port):
+        yield
+        return
+    place = ["--backend-store-uri", home.tracking_uri, "--default-artifact-root", home.tracking_artifacts.as_uri()]
+    listen = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = _start(["-m", "mlflow", "server", *place, *listen], home, None)
+    try:
+        yield
+    finally:
+        _stop(server)
+
+
+def _start(command: list[str], home: Home, own: str | Path | None) -> "subprocess.Popen[bytes]":
+    with (home.dagster / _LOG).open("ab") as log:
+        return subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
+            [sys.executable, *command],
+            env=_environment(home, own),
+            cwd=home.dagster,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a server has children of its own; they are stopped as one group
+        )
 
 
 def _environment(home: Home, own: str | Path | None) -> dict[str, str]:
@@ -90,12 +115,18 @@ def _environment(home: Home, own: str | Path | None) -> dict[str, str]:
 
 
 def _require_free(port: int) -> None:
+    if not _is_free(port):
+        raise SynthPipelineError(f"port {port} is taken; give another with --port")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise SynthPipelineError(f"port {port} is taken; give another with --port") from None
+            return False
+        return True
 
 
 def _await(address: str, server: "subprocess.Popen[bytes]", patience_seconds: float, log: Path) -> None:
@@ -113,7 +144,11 @@ def _await(address: str, server: "subprocess.Popen[bytes]", patience_seconds: fl
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
     """Ask the whole group to stop, then make it."""
-    for signal_number, patience_seconds in ((signal.SIGINT, _GRACE_SECONDS), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    for signal_number, patience_seconds in (
+        (signal.SIGINT, _GRACE_SECONDS),
+        (signal.SIGTERM, 5.0),
+        (signal.SIGKILL, 5.0),
+    ):
         _signal_group(server.pid, signal_number)
         deadline = time.monotonic() + patience_seconds
         while time.monotonic() < deadline and _group_lives(server):

@@ -94,12 +94,12 @@ with_data(
     lambda frame: frame.assign(age="Zyx-Secret"),
     "c.csv",
 )
-with_bytes("an empty file", "empty", "empty.parquet", lambda at: b"")
+with_bytes("an empty file", "empty", "empty.parquet", lambda _: b"")
 with_bytes("a truncated parquet file", "truncated", "cut.parquet", lambda at: at.table.read_bytes()[:-200])
 with_bytes(
-    "a parquet file that is something else", "not a readable parquet", "other.parquet", lambda at: b"Atlantis-7731" * 99
+    "a parquet file that is something else", "not a readable parquet", "other.parquet", lambda _: b"Atlantis-7731" * 99
 )
-with_bytes("an extension that is not read", ".xlsx is not supported", "table.xlsx", lambda at: b"x")
+with_bytes("an extension that is not read", ".xlsx is not supported", "table.xlsx", lambda _: b"x")
 with_fit("a table that is not there", "no such file", "--data", "nowhere.parquet")
 
 with_spec("an unknown key", "unknown key", colour="blue")
@@ -189,7 +189,7 @@ case(
     "no such file",
     lambda at: ["init", "--data", "nowhere.parquet", "--out", str(at.folder / "new.yaml")],
 )
-case("a port that does not exist", "65535", lambda at: ["ui", "--port", "70000"])
+case("a port that does not exist", "65535", lambda _: ["ui", "--port", "70000"])
 
 
 def _written(at: Workspace, name: str, text: str) -> Path:

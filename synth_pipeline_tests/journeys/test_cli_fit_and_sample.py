@@ -77,6 +77,10 @@ def test_a_seed_draws_the_same_rows_again_and_no_seed_others(tell, workspace):
     assert not first.equals(draw(tell, workspace))
 
 
+def test_the_home_folder_is_made_for_its_owner_alone(workspace):
+    assert not workspace.home.stat().st_mode & 0o077
+
+
 def test_sampling_charges_nothing(tell, workspace):
     before = tell("ledger", "show", "clinic", "--home", workspace.home, "--json")
     draw(tell, workspace)

@@ -60,7 +60,12 @@ def test_every_expectation_of_the_spec_was_checked_and_passed_where_it_blocks(wa
 
 def test_the_report_leads_to_everything_the_walk_made(walked):
     _, report, _ = walked
-    assert {path.name for path in report.release.iterdir()} >= {"data.parquet", "certificate.json", "schema.json", "report.html"}
+    assert {path.name for path in report.release.iterdir()} >= {
+        "data.parquet",
+        "certificate.json",
+        "schema.json",
+        "report.html",
+    }
     assert report.data_docs.is_file()
     assert json.loads(report.scorecard_path.read_text())["zone"] == "internal"
     frame = pd.read_parquet(report.synthetic)
@@ -79,7 +84,7 @@ def test_progress_was_told_for_every_stage_that_takes_time(walked):
 
 def test_what_real_rows_gave_is_private_and_what_was_released_is_not(walked):
     place, _, _ = walked
-    private = [path for path in (place.home.folder / "private").rglob("*")]
+    private = list((place.home.folder / "private").rglob("*"))
     assert {path.parts[-2] for path in private if path.name == "origin.json"} == {"real_snapshot", "tstr_benchmark"}
     assert all(is_owner_only(path) for path in private)
     released = {path.parts[-2] for path in (place.home.folder / "released").rglob("origin.json")}
@@ -91,7 +96,12 @@ def test_scores_and_exact_counts_are_not_in_the_metadata(walked):
     benchmark = materialization(place, "tstr_benchmark").metadata
     assert benchmark["scores"].value.startswith("internal")
     assert materialization(place, "real_snapshot").metadata["counts"].value.startswith("internal")
-    shown = json.dumps({name: {key: str(value.value) for key, value in materialization(place, name).metadata.items()} for name in ASSET_NAMES})
+    shown = json.dumps(
+        {
+            name: {key: str(value.value) for key, value in materialization(place, name).metadata.items()}
+            for name in ASSET_NAMES
+        }
+    )
     auc = report.scorecard.tstr.learners["gradient_boosting"].tstr["auc"].value
     assert f"{auc:.3f}" not in shown
 
@@ -138,7 +148,10 @@ def test_no_marker_of_the_raw_table_is_outside_the_private_store(walked):
     marker = MARKER_NAME.encode()
     assert [path for path in outside if marker in path.read_bytes()] == []
     inside = (place.home.folder / "private" / "clinic" / "visits_2024" / "real_snapshot").rglob("*.parquet")
-    assert any(marker in path.read_bytes() for path in inside) or marker in (place.arrivals / "visits_2024.parquet").read_bytes()
+    assert (
+        any(marker in path.read_bytes() for path in inside)
+        or marker in (place.arrivals / "visits_2024.parquet").read_bytes()
+    )
 
 
 def test_dagsters_event_records_hold_no_marker(walked):
@@ -189,7 +202,9 @@ def materialize(place, names, partition="visits_2024"):
 
 
 def test_a_failed_blocking_check_stops_the_release_and_the_budget_stays_spent(tmp_path):
-    place = make_place(tmp_path, validation={"severity": {"fidelity": "block"}}, privacy={"epsilon": 2.0, "delta": 1e-5})
+    place = make_place(
+        tmp_path, validation={"severity": {"fidelity": "block"}}, privacy={"epsilon": 2.0, "delta": 1e-5}
+    )
     place.put("visits", clinic_rows(300))
     run_walk("clinic", home=place.home.folder, own=place.own)
     # The stored table is damaged: every ward becomes A, so its shares are not the released ones.

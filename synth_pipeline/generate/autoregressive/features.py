@@ -1,10 +1,13 @@
 """Features of codes, made from the released profile: what a column tells the network, and how the network answers.
 
-Noise in DP-SGD grows with the number of weights, so neighbouring codes of an ordered column should share them. A column's effect f(code)
-is given the prior covariance k(a, b) = (1 − roughness)·exp(−|r_a − r_b| / smoothness) + roughness·[a = b], where r is the position of a
-code in the released distribution. Its features are the leading eigenvectors under that distribution, each scaled by the square root of
-its eigenvalue (Karhunen–Loève), so that a weight of one size means an effect of the size the prior expects. Unordered codes have k = [a = b]:
-one feature each.
+Noise in DP-SGD grows with the number of weights, so neighbouring codes of an ordered column should share them. A column's effect
+f(code) is given the prior covariance
+
+    k(a, b) = (1 − roughness)·exp(−|r_a − r_b| / smoothness) + roughness·[a = b],
+
+where r is the position of a code in the released distribution. Its features are the leading eigenvectors under that distribution, each
+scaled by the square root of its eigenvalue (Karhunen–Loève), so that a weight of one size means an effect of the size the prior expects.
+Unordered codes have k(a, b) = [a = b]: one feature each.
 """
 
 from dataclasses import dataclass
@@ -42,13 +45,7 @@ class Features:
 
 
 def make_features(profile: Profile, config: AutoregressiveConfig) -> Features:
-    """Features of every column of a profile.
-
-    Example:
-        >>> features = make_features(profile, AutoregressiveConfig())  # doctest: +SKIP
-        >>> features.table.shape  # doctest: +SKIP
-        (243, 176)
-    """
+    """Features of every column of a profile; post-processing of released facts."""
     blocks = [
         _ordered(column, profile.shares(index), config)
         if column.is_ordered

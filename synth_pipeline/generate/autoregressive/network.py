@@ -99,11 +99,11 @@ class Loss:
         *,
         device: str = "cpu",
     ) -> None:
-        self._slices = domain.slices()
+        self._sizes = list(domain.sizes)
         self._offsets = torch.tensor(domain.offsets[:-1], device=device)
         self._table = torch.tensor(features.table, device=device)
         self._log_shares = torch.tensor(log_shares, dtype=torch.float32, device=device)
-        self._weights = [weight / len(domain) for weight in weights]
+        self._weights = torch.tensor(weights, dtype=torch.float32, device=device) / len(domain)
         self._device = device
 
     def inputs(self, codes: np.ndarray) -> torch.Tensor:
@@ -117,12 +117,10 @@ class Loss:
             effects (batch, K, F), codes (batch, columns), orders: weight of each order (K,) → (batch,).
         """
         logits = effects @ self._table.T + self._log_shares
-        flat = self._flat(codes)
-        total = torch.zeros(logits.shape[:2], device=self._device)
-        for index, part in enumerate(self._slices):
-            chosen = logits.gather(2, flat[:, None, index : index + 1].expand(-1, logits.shape[1], 1))[..., 0]
-            total = total + self._weights[index] * (torch.logsumexp(logits[..., part], dim=-1) - chosen)
-        return total @ orders
+        flat = self._flat(codes)[:, None].expand(-1, logits.shape[1], -1)
+        # split, not slices: the backward pass of a slice fills a whole tensor with zeros.
+        sums = torch.stack([part.logsumexp(dim=-1) for part in logits.split(self._sizes, dim=-1)], dim=-1)
+        return ((sums - logits.gather(2, flat)) @ self._weights) @ orders
 
     def _flat(self, codes: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(codes, dtype=torch.long, device=self._device) + self._offsets

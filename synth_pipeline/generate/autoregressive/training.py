@@ -24,7 +24,7 @@ from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
 from synth_pipeline.generate.autoregressive.network import Loss, PairCouplings
 from synth_pipeline.table.encoded import Codes
 
-MOST_ROWS_AT_ONCE = 8192
+PIECE_ROWS = 8192
 """A larger batch is clipped piece by piece and its clipped gradients are added up; the sum is the same."""
 
 
@@ -59,13 +59,25 @@ class Trainer:
         loss: loss of each row.
         config: constants of the mechanism.
         noise: noise of each step.
+        piece_rows: most rows whose gradients are clipped at once.
     """
 
-    def __init__(self, couplings: PairCouplings, loss: Loss, config: AutoregressiveConfig, noise: Noise) -> None:
-        self.couplings, self.loss, self.config, self.noise = couplings, loss, config, noise
+    def __init__(
+        self,
+        couplings: PairCouplings,
+        loss: Loss,
+        *,
+        config: AutoregressiveConfig,
+        noise: Noise,
+        piece_rows: int = PIECE_ROWS,
+    ) -> None:
+        self.couplings, self.loss, self.config, self.noise, self.piece_rows = couplings, loss, config, noise, piece_rows
         self.generator = torch.Generator(device=couplings.weight.device)
         self.module = GradSampleModuleFastGradientClipping(
-            couplings, max_grad_norm=config.clip_norm, loss_reduction="sum", use_ghost_clipping=True
+            couplings,
+            max_grad_norm=config.clip_norm,  # pyright: ignore[reportArgumentType]  annotated int, used as a float
+            loss_reduction="sum",
+            use_ghost_clipping=True,
         )
         # In units of the noise's standard deviation; heavy ball adds up 1 / (1 − momentum) steps.
         self.unit = (1 - config.momentum) / (noise.multiplier * config.clip_norm)
@@ -91,9 +103,9 @@ class Trainer:
         device = self.couplings.weight.device
         self.couplings.positions = torch.as_tensor(positions, device=device)
         orders = torch.tensor(weights, dtype=torch.float32, device=device)
-        starts = range(0, max(len(codes), 1), MOST_ROWS_AT_ONCE)
+        starts = range(0, max(len(codes), 1), self.piece_rows)
         for start in starts:
-            piece = codes[start : start + MOST_ROWS_AT_ONCE]
+            piece = codes[start : start + self.piece_rows]
             losses = self.loss.per_row(self.module(self.loss.inputs(piece)), piece, orders)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)

@@ -1,4 +1,5 @@
 """MaxEnt-Gibbs: a maximum-entropy Markov random field over noisy pair marginals, fitted and sampled by Gibbs chains.
 
-Belongs here: SELECT (dependency, candidates, select), MEASURE (measure), FIT (field, fit), SAMPLE (sample, herd, ranks), engine.
+Belongs here: SCREEN (dependency), SELECT and MEASURE (grouping, select), FIT (field, fit), SAMPLE (evidence, sample, ranks), engine.
+Does not: single columns (profile), decoding (encode).
 """

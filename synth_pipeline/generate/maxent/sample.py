@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from synth_pipeline.errors import ConstraintError
 from synth_pipeline.generate.maxent.evidence import Evidence
@@ -99,10 +100,11 @@ class Sampler:
                 order = torch.as_tensor(self.rng.permutation(field.chains), device=field.bias.device)
                 for batch in order.chunk(_BATCHES):
                     force, own = self._force(field, empirical, int(column))
-                    logits = field.logits(column, field.states[batch]) + hot[batch] @ force + own
-                    self._move(
-                        field, (hot, empirical), int(column), (batch, self._draw_held(logits, int(column), batch, held))
-                    )
+                    states = field.states[batch]
+                    logits = field.logits(column, states) + embedding_bag(states, force, mode="sum") + own
+                    codes = self._draw_held(logits, int(column), batch, held)
+                    _count_move(field, empirical, int(column), (states, codes))
+                    field.states[batch, column] = codes + field.offsets[column]
 
     def _force(self, field: Field, empirical: Tensor, column: int) -> tuple[Tensor, Tensor]:
         """Push on a column's logits from each other code (S, D_j), and from its own one-way (D_j)."""
@@ -123,17 +125,6 @@ class Sampler:
         _, chosen = draw(logits[:, parts.parent] + parts.log_share + penalty, self.generator)
         regions[batch[:, None], parts.axes] = parts.regions[chosen]
         return parts.parent[chosen]
-
-    def _move(self, field: Field, counts: tuple[Tensor, Tensor], column: int, drawn: tuple[Tensor, Tensor]) -> None:
-        """Put a batch's new codes into the rows, their one-hot form and the empirical marginals."""
-        (hot, empirical), (batch, codes), part = counts, drawn, field.slices[column]
-        fresh = torch.zeros(len(batch), part.stop - part.start, device=hot.device).scatter_(1, codes[:, None], 1.0)
-        empirical[:, part] += hot[batch].T @ (fresh - hot[batch, part]) / field.chains
-        empirical[part, :] = empirical[:, part].T.clone()
-        other = field.slices[0 if column else len(field.domain) - 1]
-        empirical[part, part] = torch.diag(empirical[other, part].sum(0))
-        hot[batch, part] = fresh
-        field.states[batch, column] = codes + field.offsets[column]
 
     def _reweigh(self, field: Field, regions: Tensor, evidence: Evidence, before: float, after: float) -> Tensor:
         """Resample states and regions together by the change of the condition's factor."""
@@ -164,3 +155,18 @@ class Sampler:
                 codes = parts.parent[chosen]
                 regions[:, parts.axes] = parts.regions[chosen]
             field.states[:, column] = codes + field.offsets[column]
+
+
+def _count_move(field: Field, empirical: Tensor, column: int, moved: tuple[Tensor, Tensor]) -> None:
+    """Bring the empirical pair marginals (S, S) up to date with a batch's new codes of one column, in place."""
+    (states, codes), part = moved, field.slices[column]
+    width = part.stop - part.start
+    places = states * width
+    added = torch.bincount((places + codes[:, None]).reshape(-1), minlength=field.width * width)
+    taken = torch.bincount(
+        (places + (states[:, column : column + 1] - part.start)).reshape(-1), minlength=field.width * width
+    )
+    empirical[:, part] += (added - taken).reshape(field.width, width) / field.chains
+    empirical[part, :] = empirical[:, part].T.clone()
+    other = field.slices[0 if column else len(field.domain) - 1]
+    empirical[part, part] = torch.diag(empirical[other, part].sum(0))

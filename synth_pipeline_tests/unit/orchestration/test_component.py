@@ -47,7 +47,9 @@ def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded):
 def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
     _, definitions = loaded
     graph = definitions.resolve_asset_graph()
-    parents = {name: {key.path[1] for key in graph.get(DatasetKeys("clinic").asset(name)).parent_keys} for name in ASSET_NAMES}
+    parents = {
+        name: {key.path[1] for key in graph.get(DatasetKeys("clinic").asset(name)).parent_keys} for name in ASSET_NAMES
+    }
     assert parents == {
         "real_snapshot": set(),
         "profile": {"real_snapshot"},
@@ -106,4 +108,6 @@ def test_owners_come_from_the_yaml(tmp_path):
     content["post_processing"] = {"assets": [{"target": "*", "attributes": {"owners": ["team:privacy"]}}]}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     definitions = build_defs(home=place.home.folder, own=place.own)
-    assert definitions.resolve_assets_def(DatasetKeys("clinic").asset("release")).get_asset_spec().owners == ["team:privacy"]
+    assert definitions.resolve_assets_def(DatasetKeys("clinic").asset("release")).get_asset_spec().owners == [
+        "team:privacy"
+    ]

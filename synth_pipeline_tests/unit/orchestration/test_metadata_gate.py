@@ -18,7 +18,9 @@ def store(tmp_path):
 
 
 def test_released_values_pass_as_metadata(store):
-    shown = Gate(store, ("d", "s", "asset")).pass_through({"rows": Released(100), "note": Released("ok"), "ε": Released(0.5)})
+    shown = Gate(store, ("d", "s", "asset")).pass_through(
+        {"rows": Released(100), "note": Released("ok"), "ε": Released(0.5)}
+    )
     assert {name: value.value for name, value in shown.items()} == {"rows": 100, "note": "ok", "ε": 0.5}
 
 
@@ -27,14 +29,18 @@ def test_a_value_without_a_zone_is_refused(store):
         Gate(store, ("d",)).pass_through({"rows": 100})  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("value", [pd.DataFrame({"a": [1]}), pd.Series([1]), {"a": 1}, [1, 2], None, dg.TableSchema([])])
+@pytest.mark.parametrize(
+    "value", [pd.DataFrame({"a": [1]}), pd.Series([1]), {"a": 1}, [1, 2], None, dg.TableSchema([])]
+)
 def test_a_released_value_that_could_hold_rows_is_refused(store, value):
     with pytest.raises(PrivacyError, match="is not shown"):
         Gate(store, ("d",)).pass_through({"x": Released(value)})
 
 
 def test_an_internal_value_goes_to_the_private_store_and_only_its_place_is_shown(store):
-    shown = Gate(store, ("d", "s", "asset.internal")).pass_through({"scores": Internal({"auc": 0.8765}), "counts": Internal([31337])})
+    shown = Gate(store, ("d", "s", "asset.internal")).pass_through(
+        {"scores": Internal({"auc": 0.8765}), "counts": Internal([31337])}
+    )
     text = repr({name: value.value for name, value in shown.items()})
     assert "0.8765" not in text
     assert "31337" not in text
@@ -69,9 +75,9 @@ def test_any_other_error_is_replaced_with_all_that_hangs_on_it(store):
         except KeyError as error:
             raise ValueError(f"bad cell {SECRET}") from error
 
-    with pytest.raises(PrivacyError, match=r"profile: stopped by ValueError at test_metadata_gate.py:\d+") as caught:
-        with value_free_errors("profile", store):
-            stage()
+    told = r"profile: stopped by ValueError at test_metadata_gate.py:\d+"
+    with pytest.raises(PrivacyError, match=told) as caught, value_free_errors("profile", store):
+        stage()
     # What Dagster would write into its event log: message, stack, causes and contexts.
     logged = serializable_error_info_from_exc_info((type(caught.value), caught.value, caught.value.__traceback__))
     assert SECRET not in logged.to_string()

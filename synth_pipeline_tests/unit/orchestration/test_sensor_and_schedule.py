@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import json
 
 import dagster as dg
@@ -84,7 +84,7 @@ def test_the_cursor_holds_names_times_and_sizes_only(spec, home, instance):
 def test_the_schedule_walks_the_newest_file(spec, home, instance):
     (schedule,) = walk_schedules(spec)
     assert schedule.cron_schedule == "0 4 * * 1"
-    at = datetime.datetime(2026, 1, 5, 4, tzinfo=datetime.UTC)
+    at = dt.datetime(2026, 1, 5, 4, tzinfo=dt.UTC)
     context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources={"home": home})
     assert isinstance(schedule(context), dg.SkipReason)
     (home.folder / "in" / "a.parquet").write_text("x")

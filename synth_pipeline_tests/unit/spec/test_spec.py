@@ -76,6 +76,13 @@ def test_its_digest_moves_with_what_it_says() -> None:
     assert Spec.from_mapping(WHOLE).digest == Spec.from_mapping(WHOLE).digest
 
 
+def test_its_columns_can_follow_a_table_without_another_digest() -> None:
+    spec = Spec.from_mapping(WHOLE)
+    turned = spec.in_order(reversed(list(spec.columns)))
+    assert list(turned.columns) == list(spec.columns)[::-1]
+    assert turned.digest == spec.digest
+
+
 def test_every_field_of_the_schema_is_described() -> None:
     schema = json_schema()
     for name, definition in {"Spec": schema, **schema["$defs"]}.items():

@@ -1,0 +1,74 @@
+import mlflow
+import pytest
+
+from synth_pipeline.integrations.mlflow import Lineage, Tracking, finish_run, log_facts, log_lineage, walk_run
+from synth_pipeline.integrations.stores import Home
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory):
+    home = Home.at(tmp_path_factory.mktemp("home"))
+    return Tracking(home.tracking_uri, home.tracking_artifacts.as_uri(), "http://tracker:5000/")
+
+
+def walk(tracking, walk_id, **tags):
+    return walk_run(tracking, dataset="d", walk_id=walk_id, snapshot="s1", tags=tags)
+
+
+def fetched(tracking, run):
+    return mlflow.MlflowClient(tracking.uri, tracking.uri).get_run(run.run_id)
+
+
+def test_a_walk_is_one_run_however_often_it_is_asked_for(tracking):
+    first = walk(tracking, "walk-1", code="abc")
+    assert walk(tracking, "walk-1") == first
+    assert walk(tracking, "walk-2") != first
+    tags = fetched(tracking, first).data.tags
+    assert (tags["zone"], tags["snapshot"], tags["dagster_root_run_id"], tags["code"]) == ("internal", "s1", "walk-1", "abc")
+
+
+def test_facts_beyond_one_batch_are_all_recorded(tracking):
+    run = walk(tracking, "walk-3")
+    log_facts(
+        tracking,
+        run,
+        params={f"p{number}": number for number in range(120)},
+        metrics={f"m{number}": number / 7 for number in range(250)},
+        tags={"release": "s1-abc"},
+    )
+    data = fetched(tracking, run).data
+    assert len(data.params) == 120
+    assert len(data.metrics) == 250
+    assert data.metrics["m7"] == 1.0
+    assert data.tags["release"] == "s1-abc"
+
+
+def test_names_that_mlflow_refuses_are_recorded_with_other_letters(tracking):
+    run = walk(tracking, "walk-4")
+    log_facts(tracking, run, metrics={"auc(income>50K)": 0.5}, params={"a:b": "x" * 9000})
+    data = fetched(tracking, run).data
+    assert data.metrics == {"auc_income_50K_": 0.5}
+    assert len(data.params["a_b"]) == 5000
+
+
+def test_lineage_holds_names_and_fingerprints_and_no_profile_of_the_rows(tracking):
+    run = walk(tracking, "walk-5")
+    log_lineage(tracking, run, Lineage("d_s1", "f" * 64, "private snapshot s1", "training"))
+    (entry,) = fetched(tracking, run).inputs.dataset_inputs
+    assert (entry.dataset.name, entry.dataset.digest, entry.tags[0].value) == ("d_s1", "f" * 36, "training")
+    assert entry.dataset.profile is None
+    assert entry.dataset.schema is None
+
+
+def test_a_finished_run_says_how_it_went(tracking):
+    done, failed = walk(tracking, "walk-6"), walk(tracking, "walk-7")
+    finish_run(tracking, done, has_succeeded=True)
+    finish_run(tracking, failed, has_succeeded=False)
+    assert [fetched(tracking, run).info.status for run in (done, failed)] == ["FINISHED", "FAILED"]
+
+
+def test_a_link_leads_to_the_pages_of_a_store_and_to_a_server_itself(tracking):
+    run = walk(tracking, "walk-8")
+    page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    assert tracking.link(run) == f"http://tracker:5000{page}"
+    assert Tracking("https://mlflow.example.org/").link(run) == f"https://mlflow.example.org{page}"
