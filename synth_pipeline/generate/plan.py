@@ -11,9 +11,6 @@ from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
 
-_ROUNDING = 1 + 1e-9
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a walk will charge.
@@ -36,8 +33,7 @@ class Plan:
     @property
     def epsilon(self) -> float:
         """Composed ε of everything reserved, at the walk's δ."""
-        composed = composed_epsilon(self.events, self.budget.delta)
-        return min(composed, self.budget.epsilon) if composed <= self.budget.epsilon * _ROUNDING else composed
+        return composed_epsilon(self.events, self.budget.delta)
 
     def charge(self) -> Charge:
         """The charge that the ledger is asked to admit."""

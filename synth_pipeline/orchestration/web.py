@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -43,14 +44,18 @@ def serve_ui(
     Raises:
         SynthPipelineError: if the port is taken, or the server does not come up or stops by itself.
     """
-    with tracking_pages(Home.at(home).make()), web_server(home, port=port, own=own) as (address, server):
-        if ready is not None:
-            ready(address)
-        try:
+    try:
+        with (
+            _stoppable(),
+            tracking_pages(Home.at(home).make()),
+            web_server(home, port=port, own=own) as (address, server),
+        ):
+            if ready is not None:
+                ready(address)
             code = server.wait()
-        except KeyboardInterrupt:
-            return
-        raise SynthPipelineError(f"the web server stopped by itself (exit {code}); see {Home.at(home).dagster / _LOG}")
+    except KeyboardInterrupt:
+        return
+    raise SynthPipelineError(f"the web server stopped by itself (exit {code}); see {Home.at(home).dagster / _LOG}")
 
 
 @contextmanager
@@ -91,6 +96,20 @@ def tracking_pages(home: Home, *, port: int = 5000) -> Generator[None]:
         yield
     finally:
         _stop(server)
+
+
+@contextmanager
+def _stoppable() -> Generator[None]:
+    """Let SIGTERM and SIGINT end the block as Ctrl-C does, so that what was started is stopped; elsewhere than in the main thread, not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start(command: list[str], home: Home, own: str | Path | None) -> "subprocess.Popen[bytes]":

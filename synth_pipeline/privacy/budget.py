@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from synth_pipeline.privacy.accounting import gaussian_mu
 
 DISCOVERY_SHARE = 0.1
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Budget:
 
     @property
     def cost(self) -> float:
-        """The pool of Gaussian cost μ² that (ε, δ − discovery_delta) amounts to."""
-        return gaussian_mu(self.epsilon, self.delta - self.discovery_delta) ** 2
+        """The pool of Gaussian cost μ² that (ε, δ − discovery_delta) amounts to, less a billionth for rounding."""
+        return gaussian_mu(self.epsilon, self.delta - self.discovery_delta) ** 2 * (1 - _ROUNDING)
 
     @classmethod
     def for_walk(cls, *, epsilon: float, delta: float, discovered_columns: int) -> "Budget":

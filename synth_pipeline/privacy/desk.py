@@ -14,7 +14,7 @@ from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
 from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
 
-_SLACK = 1 + 1e-9
+_SLACK = 1 + 1e-10
 
 
 class Desk:

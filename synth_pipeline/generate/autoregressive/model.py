@@ -130,6 +130,8 @@ def log_sum_exp(logits: Floats) -> npt.NDArray[np.float64]:
 
 
 def _likeness(probabilities: Floats, rng: np.random.Generator) -> Floats:
+    if len(probabilities) == 0:
+        return np.zeros(0, dtype=np.float32)
     centred = probabilities - probabilities.mean(axis=0)
     direction = rng.normal(size=probabilities.shape[1]).astype(np.float32)
     for _ in range(_POWER_STEPS):
