@@ -7,7 +7,9 @@ owner. Datasets are recorded by name and fingerprint only: MLflow's own profile 
 """
 
 import io
+import json
 import logging
+import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -98,6 +100,11 @@ class RegisteredGenerator:
     model_id: str
 
 
+def keep_mlflow_offline() -> None:
+    """Turn MLflow's usage reports off, unless somebody has decided about them; they start when it is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
 def walk_run(
     tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, str] | None = None
 ) -> TrackedRun:
@@ -129,6 +136,7 @@ def log_facts(
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Record parameters, metrics and tags of a run in as few calls as MLflow allows."""
+    keep_mlflow_offline()
     from mlflow.entities import Metric, Param, RunTag
 
     now = int(time.time() * 1000)
@@ -147,8 +155,7 @@ def log_facts(
 
 def log_lineage(tracking: Tracking, run: TrackedRun, lineage: Lineage) -> None:
     """Record that a walk read or made a table; neither rows nor counts are recorded."""
-    import json
-
+    keep_mlflow_offline()
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
@@ -173,6 +180,7 @@ def register_generator(tracking: Tracking, run: TrackedRun, *, spec: Spec, folde
         spec: specification of the dataset.
         folder: the generator as `ReleasedModel.save` wrote it.
     """
+    keep_mlflow_offline()
     import mlflow
 
     name = f"{spec.dataset}-generator"
@@ -199,6 +207,7 @@ def finish_run(tracking: Tracking, run: TrackedRun, *, has_succeeded: bool) -> N
 
 
 def _client(tracking: Tracking) -> "MlflowClient":
+    keep_mlflow_offline()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # a new SQLite file is not news

@@ -16,7 +16,7 @@ from synth_pipeline.errors import SpecError, TableError
 from synth_pipeline.integrations.stores import Home, child_names, partition_key
 from synth_pipeline.spec import Spec
 
-_SOURCE, _SEAL, _TEXT = "source", "fingerprint", "value.txt"
+_SOURCE, _SEAL, _TAKEN, _TEXT = "source", "fingerprint", "taken", "value.txt"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Arrival:
 
     Attributes:
         path: where it lies.
-        stamp: modification time and size; they change while the file is written.
+        stamp: keyed hash of modification time and size, which change while the file is written.
     """
 
     path: Path
@@ -47,8 +47,9 @@ def list_arrivals(spec: Spec, home: Home) -> tuple[Arrival, ...]:
         raise SpecError(f"{spec.dataset}: the specification has no `source`; add one, or name a snapshot file")
     folder = home.resolve(spec.source.uri)
     found = [path for path in folder.glob(spec.source.pattern) if path.is_file() and not path.name.startswith(".")]
-    facts = sorted((path.stat().st_mtime_ns, path.name, path.stat().st_size, path) for path in found)
-    return tuple(Arrival(path, f"{changed}:{size}") for changed, _, size, path in facts)
+    ordered = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    key = home.key()
+    return tuple(Arrival(path, _stamp(path, key)) for path in ordered)
 
 
 def settled(arrivals: tuple[Arrival, ...], before: Mapping[str, str]) -> tuple[Arrival, ...]:
@@ -69,9 +70,7 @@ def register(spec: Spec, home: Home, path: Path) -> str:
         raise TableError(f"{path}: no such file; give the path of a snapshot")
     partition = partition_key(path.stem)
     text = str(path.resolve())
-    home.private.write(
-        lambda folder: (folder / _TEXT).write_text(text, encoding="utf-8"), spec.dataset, partition, _SOURCE
-    )
+    home.private.write(lambda folder: _write_text(folder, text), spec.dataset, partition, _SOURCE)
     return partition
 
 
@@ -108,9 +107,29 @@ def refuse_copy(spec: Spec, home: Home, partition: str, fingerprint: str) -> Non
                     f"snapshot {partition!r}: holds the same rows as snapshot {other!r}, but cohorts are declared as disjoint;"
                     f" walk snapshot {other!r} instead"
                 )
-    home.private.write(
-        lambda folder: (folder / _TEXT).write_text(fingerprint, encoding="utf-8"), spec.dataset, partition, _SEAL
-    )
+    home.private.write(lambda folder: _write_text(folder, fingerprint), spec.dataset, partition, _SEAL)
+
+
+def note_taken(spec: Spec, home: Home, partition: str, path: Path) -> None:
+    """Note which state of a file a partition's walk has read."""
+    stamp = _stamp(path, home.key())
+    home.private.write(lambda folder: _write_text(folder, stamp), spec.dataset, partition, _TAKEN)
+
+
+def is_taken(spec: Spec, home: Home, arrival: Arrival) -> bool:
+    """Whether a walk has read the file as it is now, however that walk was started."""
+    place = (spec.dataset, arrival.partition, _TAKEN)
+    return home.private.has(*place) and home.private.read(_read_text, *place) == arrival.stamp
+
+
+def _stamp(path: Path, key: bytes) -> str:
+    """Keyed hash of modification time and size: the sensor's cursor is shown to everybody, and a size tells of the number of rows."""
+    facts = path.stat()
+    return hmac.digest(key, f"arrival/{facts.st_mtime_ns}/{facts.st_size}".encode(), "sha256").hex()[:16]
+
+
+def _write_text(folder: Path, text: str) -> None:
+    (folder / _TEXT).write_text(text, encoding="utf-8")
 
 
 def _read_text(folder: Path) -> str:

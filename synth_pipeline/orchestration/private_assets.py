@@ -16,7 +16,7 @@ from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
-from synth_pipeline.orchestration.arrivals import locate, refuse_copy
+from synth_pipeline.orchestration.arrivals import locate, note_taken, refuse_copy
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
@@ -134,6 +134,7 @@ def _take(walk: stages.Walk, home: Home, partition: str) -> Snapshot:
         path = locate(walk.spec, home, partition)
         snapshot = stages.take(walk, read_table(path, walk.spec, what=f"snapshot {partition!r}"), key=home.key())
         refuse_copy(walk.spec, home, partition, snapshot.fingerprint)
+        note_taken(walk.spec, home, partition, path)
     except BaseException:
         stages.give_back(walk, "the snapshot was not taken")
         raise

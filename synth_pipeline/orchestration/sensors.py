@@ -1,12 +1,11 @@
 """The sensor that turns a new snapshot file into a partition and a walk."""
 
-import hashlib
 import json
 
 import dagster as dg
 
 from synth_pipeline.integrations.stores import Home
-from synth_pipeline.orchestration.arrivals import Arrival, list_arrivals, register, settled
+from synth_pipeline.orchestration.arrivals import Arrival, is_taken, list_arrivals, register, settled
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.spec import Spec
 
@@ -16,8 +15,9 @@ SECONDS_BETWEEN_TICKS = 30
 def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
     """A sensor over a dataset's source folder; off until somebody starts it, since every walk is charged.
 
-    Its cursor holds, for every file, modification time and size at the last look, and at the last walk. A file is walked when two looks
-    in a row saw it the same (so one that is still being written waits for the next tick) and it has changed since its last walk.
+    Its cursor holds, for every file, a keyed stamp of modification time and size at the last look, and at the last walk. A file is walked
+    when two looks in a row saw it the same (so one that is still being written waits for the next tick), and it has changed since its
+    last walk, however that was started.
     """
     keys = DatasetKeys(spec.dataset)
 
@@ -35,7 +35,7 @@ def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
         fresh = [
             arrival
             for arrival in settled(found, cursor.get("seen", {}))
-            if walked.get(arrival.path.name) != arrival.stamp
+            if walked.get(arrival.path.name) != arrival.stamp and not is_taken(spec, home, arrival)
         ]
         walked |= {arrival.path.name: arrival.stamp for arrival in fresh}
         seen = {arrival.path.name: arrival.stamp for arrival in found}
@@ -55,5 +55,4 @@ def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
 
 
 def _request(arrival: Arrival) -> dg.RunRequest:
-    stamp = hashlib.sha256(f"{arrival.path.name}:{arrival.stamp}".encode()).hexdigest()[:16]
-    return dg.RunRequest(run_key=f"{arrival.partition}:{stamp}", partition_key=arrival.partition)
+    return dg.RunRequest(run_key=f"{arrival.partition}:{arrival.stamp}", partition_key=arrival.partition)

@@ -125,11 +125,15 @@ def _start(command: list[str], home: Home, own: str | Path | None) -> "subproces
 
 
 def _environment(home: Home, own: str | Path | None) -> dict[str, str]:
-    settings = {"DAGSTER_HOME": str(home.dagster), HOME_VARIABLE: str(home.folder), "PYTHONWARNINGS": "ignore"}
-    if own is not None:
-        settings[DEFS_VARIABLE] = str(Path(own).resolve())
-    elif os.environ.get(DEFS_VARIABLE):
-        settings[DEFS_VARIABLE] = str(Path(os.environ[DEFS_VARIABLE]).resolve())
+    settings = {
+        "DAGSTER_HOME": str(home.dagster),
+        HOME_VARIABLE: str(home.folder),
+        "PYTHONWARNINGS": "ignore",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    folder = own or os.environ.get(DEFS_VARIABLE)
+    if folder:
+        settings[DEFS_VARIABLE] = str(Path(folder).resolve())
     return {**os.environ, **settings}
 
 

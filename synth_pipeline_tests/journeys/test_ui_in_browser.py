@@ -18,7 +18,9 @@ from synth_pipeline.orchestration.web import web_server
 from synth_pipeline_tests.dagster_example import clinic_rows, make_place
 
 pytestmark = pytest.mark.slow
-BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 
 
 def free_port():
@@ -41,10 +43,21 @@ def page_text(address, path, folder):
     """The page's document after its scripts have run; a screenshot is left beside it for whoever wants to look."""
     if BROWSER is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
-    common = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1600,1000", f"--user-data-dir={folder}/profile"]
+    common = [
+        BROWSER,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1600,1000",
+        f"--user-data-dir={folder}/profile",
+    ]
     look = [*common, "--virtual-time-budget=30000"]
-    subprocess.run([*look, f"--screenshot={folder}/page.png", address + path], capture_output=True, check=True, timeout=120)
-    done = subprocess.run([*look, "--dump-dom", address + path], capture_output=True, text=True, check=True, timeout=120)
+    subprocess.run(
+        [*look, f"--screenshot={folder}/page.png", address + path], capture_output=True, check=True, timeout=120
+    )
+    done = subprocess.run(
+        [*look, "--dump-dom", address + path], capture_output=True, text=True, check=True, timeout=120
+    )
     assert (Path(folder) / "page.png").stat().st_size > 20_000
     return done.stdout
 
@@ -77,14 +90,16 @@ def test_the_run_is_listed_as_a_success(served, tmp_path):
     assert "Success" in document
 
 
-def test_a_walk_started_from_the_server_runs_in_processes_of_its_own(served):
-    """Queue, daemon, code server and the forkserver executor: the way of every run that no command starts."""
-    place, _, address = served
+def test_a_file_that_arrives_is_walked_by_the_daemon_in_processes_of_its_own(served):
+    """Sensor, partition, queue, code server and the forkserver executor: the way of every run that no command starts."""
+    place, report, address = served
     place.put("visits_2025", clinic_rows(seed=1))
-    ask(address, ADD_PARTITION, {"key": "visits_2025"})
-    started = ask(address, LAUNCH, {"tags": [{"key": "dagster/partition", "value": "visits_2025"}]})["launchRun"]
-    assert started["__typename"] == "LaunchRunSuccess", started
-    assert await_run(address, started["run"]["runId"]) == {"status": "SUCCESS", "stats": {"stepsSucceeded": 7}}
+    assert ask(address, START_SENSOR, {})["startSensor"]["__typename"] == "Sensor"
+    assert await_other_run(address, report.run_id) == {
+        "status": "SUCCESS",
+        "stats": {"stepsSucceeded": 7},
+        "partition": "visits_2025",
+    }
     assert len(list((place.home.releases / "clinic").iterdir())) == 2
 
 
@@ -103,20 +118,15 @@ def test_nothing_of_the_server_is_left_running(tmp_path):
         os.killpg(group, 0)
 
 
-ADD_PARTITION = """mutation($key: String!) {
-  addDynamicPartition(
-    partitionKey: $key, partitionsDefName: "clinic_snapshots",
-    repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "synth-pipeline"}
-  ) { __typename }
+START_SENSOR = """mutation {
+  startSensor(sensorSelector: {
+    sensorName: "clinic_arrivals", repositoryName: "__repository__", repositoryLocationName: "synth-pipeline"
+  }) { __typename ... on PythonError { message } }
 }"""
-LAUNCH = """mutation($tags: [ExecutionTag!]!) {
-  launchRun(executionParams: {
-    selector: {jobName: "clinic_walk", repositoryName: "__repository__", repositoryLocationName: "synth-pipeline"},
-    runConfigData: {}, executionMetadata: {tags: $tags}
-  }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
-}"""
-STATUS = """query($run: ID!) {
-  runOrError(runId: $run) { ... on Run { status stats { ... on RunStatsSnapshot { stepsSucceeded } } } }
+RUNS = """{
+  runsOrError { ... on Runs { results {
+    runId status tags { key value } stats { ... on RunStatsSnapshot { stepsSucceeded } }
+  } } }
 }"""
 
 
@@ -129,11 +139,14 @@ def ask(address, query, variables):
     return answer["data"]
 
 
-def await_run(address, run_id, patience_seconds=400):
+def await_other_run(address, known, patience_seconds=500):
+    """The one run besides the known one, when it has ended: status, steps done, partition."""
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
-        run = ask(address, STATUS, {"run": run_id})["runOrError"]
-        if run["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
-            return run
+        others = [run for run in ask(address, RUNS, {})["runsOrError"]["results"] if run["runId"] != known]
+        if others and others[0]["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
+            (run,) = others
+            partition = {tag["key"]: tag["value"] for tag in run["tags"]}["dagster/partition"]
+            return {"status": run["status"], "stats": run["stats"], "partition": partition}
         time.sleep(1)
-    raise AssertionError(f"run {run_id} did not end within {patience_seconds} s")
+    raise AssertionError(f"no other run ended within {patience_seconds} s")

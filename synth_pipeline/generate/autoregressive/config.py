@@ -1,6 +1,7 @@
 """What can change the mechanism of the autoregressive network: its constants, and the DP-SGD event that they plan."""
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from synth_pipeline.errors import PrivacyError
@@ -65,13 +66,10 @@ class AutoregressiveConfig:
         Raises:
             PrivacyError: if the profile leaves nothing.
         """
-        noise = calibrate_noise_multiplier(
-            before=profile_cost, sample_rate=self.sample_rate, steps=self.steps, epsilon=epsilon, delta=delta
-        )
         return SubsampledGaussianEvent(
             stage="generator",
             purpose=PURPOSE,
-            noise_multiplier=noise,
+            noise_multiplier=_noise_multiplier(self.sample_rate, self.steps, (epsilon, delta), profile_cost),
             sample_rate=self.sample_rate,
             steps=self.steps,
         )
@@ -87,3 +85,10 @@ class AutoregressiveConfig:
 
 
 PURPOSE = "autoregressive network: DP-SGD"
+
+
+@lru_cache(maxsize=64)
+def _noise_multiplier(sample_rate: float, steps: int, level: tuple[float, float], before: float) -> float:
+    """The calibration takes a second, and a walk asks for it when it plans and when it trains."""
+    epsilon, delta = level
+    return calibrate_noise_multiplier(before=before, sample_rate=sample_rate, steps=steps, epsilon=epsilon, delta=delta)

@@ -24,6 +24,7 @@ from synth_pipeline.profile.build import build_profile
 from synth_pipeline.table.column import BooleanColumn, IntegerColumn
 from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.native import NativeTable
+from synth_pipeline.table.profile import Profile
 from synth_pipeline_tests.seeded_noise import SeededNoise
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
@@ -69,9 +70,7 @@ def couplings() -> PairCouplings:
 
 def trainer(*, multiplier: float, clip: float = 0.05, piece_rows: int = 8192) -> Trainer:
     config = AutoregressiveConfig(clip_norm=clip, steps=5)
-    return Trainer(
-        couplings(), make_loss(), config=config, noise=Noise(multiplier, lambda: 11), piece_rows=piece_rows
-    )
+    return Trainer(couplings(), make_loss(), config=config, noise=Noise(multiplier, lambda: 11), piece_rows=piece_rows)
 
 
 def plain_gradients(codes: np.ndarray) -> torch.Tensor:
@@ -127,16 +126,18 @@ def test_an_empty_batch_is_a_step_of_noise_alone() -> None:
     torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("factor", "accepted"), [(1.0, True), (0.7, False), (1.3, False)])
+@pytest.mark.parametrize("factor, accepted", [(1.0, True), (0.7, False), (1.3, False)])
 def test_the_noise_of_a_step_has_the_charged_scale(factor: float, accepted: bool) -> None:
     """Chi-square on 2,000 draws; the true scale is rejected in one of 10,000 runs (the seed is fixed here)."""
     draws = []
     for seed in range(20):
-        run = Trainer(couplings(), make_loss(), config=AutoregressiveConfig(steps=5), noise=Noise(3.0, lambda s=seed: s))
+        run = Trainer(
+            couplings(), make_loss(), config=AutoregressiveConfig(steps=5), noise=Noise(3.0, lambda s=seed: s)
+        )
         draws.append(released_sum(run, rows(0)).flatten())
     squares = float((torch.cat(draws).double() ** 2).sum()) / (factor * 3.0 * run.config.clip_norm) ** 2
     count = sum(len(part) for part in draws)
-    assert (chi2.ppf(5e-5, count) < squares < chi2.isf(5e-5, count)) is accepted
+    assert bool(chi2.ppf(5e-5, count) < squares < chi2.isf(5e-5, count)) is accepted
 
 
 def test_a_batch_taken_in_pieces_makes_the_same_step() -> None:
@@ -153,40 +154,45 @@ def test_noise_is_fresh_in_every_step_and_every_run() -> None:
 def test_training_refuses_another_number_of_batches_than_was_charged() -> None:
     run = trainer(multiplier=1.5)
     with pytest.raises(PrivacyError, match="3 batches were dealt where 5 were charged"):
-        train(run, iter([rows(4)] * 3), (0, 1, 2, 3), rng=np.random.default_rng(0), progress=lambda message, done: None)
+        train(run, iter([rows(4)] * 3), (0, 1, 2, 3), rng=np.random.default_rng(0), progress=RuntimeConfig().report)
 
 
 def test_the_kept_weights_are_the_moving_average_both_ways() -> None:
     run = trainer(multiplier=1.5)
-    kept = train(run, iter([rows(4)] * 5), (0, 1, 2, 3), rng=np.random.default_rng(0), progress=lambda message, done: None)
+    kept = train(run, iter([rows(4)] * 5), (0, 1, 2, 3), rng=np.random.default_rng(0), progress=RuntimeConfig().report)
     assert np.array_equal(kept, kept.T)
     part = features().part(1)
     assert not kept[part, part].any()
 
 
-def test_the_plan_is_the_training_that_is_charged() -> None:
-    frame = toy_frame(1500)
-    budget = Budget.for_walk(epsilon=2.0, delta=1e-5, discovered_columns=1)
-    planned = engine.plan(SPEC, budget)
-    assert composed_epsilon(planned.events, 1e-5) == pytest.approx(2.0, rel=5e-3)
-    assert sum(line.epsilon for line in planned.lines) == pytest.approx(2.0)
-    curator = toy_curator(SPEC, frame)
-    profile = build_profile(curator, SPEC.modelled, share=engine.PROFILE_SHARE)
-    generator = engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=0))
-    event = training_event(SMALL, curator.budget)
-    assert generator.events[-1] == event
-    assert generator.events[:-1] == curator.events[:-1]
-    assert (event.sample_rate, event.steps) == (0.2, 60)
-    assert 0.97 * 2.0 < composed_epsilon(generator.events, 1e-5) <= 2.0 * (1 + 1e-9)
-
-
-def test_a_strong_association_survives() -> None:
+@pytest.fixture(scope="module")
+def trained() -> tuple[Curator, Profile, engine.Autoregressive]:
     curator = toy_curator(SPEC, toy_frame(4000))
     profile = build_profile(curator, SPEC.modelled, share=engine.PROFILE_SHARE)
     generator = engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    return curator, profile, generator
+
+
+def test_the_plan_costs_the_epsilon_of_the_specification() -> None:
+    planned = engine.plan(SPEC, Budget.for_walk(epsilon=2.0, delta=1e-5, discovered_columns=1))
+    assert 0.99 * 2.0 < composed_epsilon(planned.events, 1e-5) <= 2.0 * (1 + 1e-9)
+    assert sum(line.epsilon for line in planned.lines) == pytest.approx(2.0)
+
+
+def test_what_is_charged_is_what_was_planned_from_public_facts(trained) -> None:
+    curator, _, generator = trained
+    event = training_event(SMALL, curator.budget)
+    assert generator.events == curator.events
+    assert generator.events[-1] == event
+    assert (event.sample_rate, event.steps, generator.facts["steps"]) == (0.2, 60, 60)
+    assert 0.97 * 2.0 < composed_epsilon(generator.events, 1e-5) <= 2.0 * (1 + 1e-9)
+
+
+def test_a_strong_association_survives(trained) -> None:
+    _, profile, generator = trained
     table = generator.sample(4000, rng=np.random.default_rng(1))
     age, member = generator.domain.index("age"), generator.domain.index("member")
-    is_old = profile.column("age").edges[table.codes[:, age]] > 50  # pyright: ignore[reportAttributeAccessIssue]
+    is_old = profile.column("age").edges[table.codes[:, age]] > 50
     assert table.codes[is_old, member].mean() - table.codes[~is_old, member].mean() > 0.3
     assert generator.order[-1] == member
 

@@ -1,7 +1,16 @@
 import mlflow
 import pytest
+from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
-from synth_pipeline.integrations.mlflow import Lineage, Tracking, finish_run, log_facts, log_lineage, walk_run
+from synth_pipeline.integrations.mlflow import (
+    Lineage,
+    Tracking,
+    finish_run,
+    keep_mlflow_offline,
+    log_facts,
+    log_lineage,
+    walk_run,
+)
 from synth_pipeline.integrations.stores import Home
 
 
@@ -24,7 +33,12 @@ def test_a_walk_is_one_run_however_often_it_is_asked_for(tracking):
     assert walk(tracking, "walk-1") == first
     assert walk(tracking, "walk-2") != first
     tags = fetched(tracking, first).data.tags
-    assert (tags["zone"], tags["snapshot"], tags["dagster_root_run_id"], tags["code"]) == ("internal", "s1", "walk-1", "abc")
+    assert (tags["zone"], tags["snapshot"], tags["dagster_root_run_id"], tags["code"]) == (
+        "internal",
+        "s1",
+        "walk-1",
+        "abc",
+    )
 
 
 def test_facts_beyond_one_batch_are_all_recorded(tracking):
@@ -72,3 +86,12 @@ def test_a_link_leads_to_the_pages_of_a_store_and_to_a_server_itself(tracking):
     page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     assert tracking.link(run) == f"http://tracker:5000{page}"
     assert Tracking("https://mlflow.example.org/").link(run) == f"https://mlflow.example.org{page}"
+
+
+def test_mlflow_reports_nothing_to_its_makers_unless_somebody_says_so(monkeypatch):
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    keep_mlflow_offline()
+    assert MLFLOW_DISABLE_TELEMETRY.get() is True
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    keep_mlflow_offline()
+    assert MLFLOW_DISABLE_TELEMETRY.get() is False

@@ -70,7 +70,9 @@ def test_a_profile_comes_back_whole(tmp_path):
 
 
 def test_outcomes_come_back_equal(tmp_path):
-    expectation = Expectation("bounds__age", "domain", "age", "age lies …", "block", "expect_x", {"column": "age", "min_value": 0})
+    expectation = Expectation(
+        "bounds__age", "domain", "age", "age lies …", "block", "expect_x", {"column": "age", "min_value": 0}
+    )
     outcomes = (Outcome(expectation, passed=False, observed={"violations": 3}),)
     assert round_trip("validation_suite", outcomes, tmp_path) == outcomes
 

@@ -1,7 +1,14 @@
 import numpy as np
 import pandas as pd
 
-from synth_pipeline.orchestration.display import column_schema, markdown_table, profile_plots, sample_rows, sparkline, table_digest
+from synth_pipeline.orchestration.display import (
+    column_schema,
+    markdown_table,
+    profile_plots,
+    sample_rows,
+    sparkline,
+    table_digest,
+)
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
 
 

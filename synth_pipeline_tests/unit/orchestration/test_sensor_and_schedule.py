@@ -5,6 +5,7 @@ import dagster as dg
 import pytest
 
 from synth_pipeline.integrations.stores import Home
+from synth_pipeline.orchestration.arrivals import note_taken
 from synth_pipeline.orchestration.component import dataset_definitions
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance
@@ -74,11 +75,24 @@ def test_a_changed_file_is_walked_again_on_the_same_partition_under_another_run_
     assert again.run_requests[0].run_key != walked.run_requests[0].run_key
 
 
-def test_the_cursor_holds_names_times_and_sizes_only(spec, home, instance):
-    (home.folder / "in" / "a.parquet").write_text("marker-value")
+def test_a_file_that_was_walked_by_other_means_is_not_walked_again(spec, home, instance):
+    path = home.folder / "in" / "a.parquet"
+    path.write_text("x")
+    note_taken(spec, home, "a", path)
+    first = tick(spec, home, instance, None)
+    assert not tick(spec, home, instance, first.cursor).run_requests
+    path.write_text("corrected")
+    changed = tick(spec, home, instance, first.cursor)
+    assert len(tick(spec, home, instance, changed.cursor).run_requests) == 1
+
+
+def test_the_cursor_tells_neither_contents_nor_size_nor_time(spec, home, instance):
+    path = home.folder / "in" / "a.parquet"
+    path.write_text("marker" * 1234)
     cursor = tick(spec, home, instance, None).cursor
-    assert set(json.loads(cursor)) == {"seen", "walked"}
-    assert "marker-value" not in cursor
+    assert set(json.loads(cursor)["seen"]) == {"a.parquet"}
+    for secret in ("marker", str(path.stat().st_size), str(path.stat().st_mtime_ns)):
+        assert secret not in cursor
 
 
 def test_the_schedule_walks_the_newest_file(spec, home, instance):
