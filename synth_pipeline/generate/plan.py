@@ -11,6 +11,7 @@ from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
 
+
 @dataclass(frozen=True)
 class Plan:
     """What a walk will charge.

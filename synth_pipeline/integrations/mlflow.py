@@ -16,6 +16,8 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
@@ -211,7 +213,18 @@ def _client(tracking: Tracking) -> "MlflowClient":
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # a new SQLite file is not news
+    _keep_to_owner(tracking)
     return MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
+
+
+def _keep_to_owner(tracking: Tracking) -> None:
+    """Make local places before MLflow does, so that only their owner may read the internal scores in them."""
+    if tracking.uri.startswith("sqlite:///"):
+        file = Path(tracking.uri.removeprefix("sqlite:///"))
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600)
+    if tracking.artifacts is not None and tracking.artifacts.startswith("file://"):
+        Path(url2pathname(urlsplit(tracking.artifacts).path)).mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _experiment(client: "MlflowClient", tracking: Tracking, name: str) -> str:

@@ -42,7 +42,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
     ) -> Result:
         ledger, partition = open_ledger(home.ledger), context.partition_key
         give_back_abandoned(ledger, context.instance, dataset=spec.dataset)
-        walk_id = context.run.root_run_id or context.run_id
+        walk_id = context.run.root_run_id or context.run.run_id
         walk = stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
         with _charged_stage(spec, "real_snapshot", home):
             snapshot = _take(walk, home, partition)

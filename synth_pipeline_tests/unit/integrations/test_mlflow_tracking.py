@@ -11,7 +11,7 @@ from synth_pipeline.integrations.mlflow import (
     log_lineage,
     walk_run,
 )
-from synth_pipeline.integrations.stores import Home
+from synth_pipeline.integrations.stores import Home, is_owner_only
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,13 @@ def test_a_link_leads_to_the_pages_of_a_store_and_to_a_server_itself(tracking):
     page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     assert tracking.link(run) == f"http://tracker:5000{page}"
     assert Tracking("https://mlflow.example.org/").link(run) == f"https://mlflow.example.org{page}"
+
+
+def test_scores_are_readable_by_their_owner_alone(tmp_path):
+    home = Home.at(tmp_path)
+    walk(Tracking(home.tracking_uri, home.tracking_artifacts.as_uri()), "walk-9")
+    assert is_owner_only(tmp_path / "mlflow.db")
+    assert is_owner_only(home.tracking_artifacts)
 
 
 def test_mlflow_reports_nothing_to_its_makers_unless_somebody_says_so(monkeypatch):
