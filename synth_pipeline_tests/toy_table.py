@@ -10,7 +10,7 @@ from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.spec import Spec
 from synth_pipeline_tests.seeded_noise import SeededNoise
 
-CITIES = ("Aachen", "Bonn", "Celle", "Dresden")
+CITIES = ("Aachen", "Bonn", "Coburg", "Dresden")
 
 
 def toy_spec(**privacy: object) -> Spec:

@@ -177,16 +177,16 @@ def _categories(
 ) -> object:
     """Values of category codes; a row of the undiscovered rest gets a discovered category, drawn by released shares."""
     known = len(column.categories)
-    codes = codes.astype(np.int64)
+    drawn = codes.astype(np.int64)
     if column.has_rest and known:
-        rest = codes == known
+        rest = drawn == known
         weights = shares[:known] / shares[:known].sum()
-        codes[rest] = rng.permutation(systematic(weights, int(rest.sum()), rng)) if rest.any() else 0
+        drawn[rest] = rng.permutation(systematic(weights, int(rest.sum()), rng)) if rest.any() else 0
     if column.is_boolean and not column.nullable:
-        return codes == 1
+        return drawn == 1
     values = np.empty(column.codes, dtype=object)
     values[:known] = column.categories
     values[known:] = None
     if column.has_rest and not known:
         values[0] = "other"
-    return pd.Series(values[codes], dtype=object).infer_objects()
+    return pd.Series(values[drawn], dtype=object).infer_objects()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from synth_pipeline.profile.tree import Leaf
 from synth_pipeline.table.grid import Cells, Grid
@@ -30,11 +30,11 @@ def find_atoms(cells: Cells, counts: Floats, grid: Grid, sigma: float) -> npt.ND
     With m candidates as round as this one, fewer than 5 % of all such columns have any false atom (Bonferroni).
     """
     ticks = cells + grid.low
-    thresholds = np.full(len(cells), max(4.0, float(norm.isf(0.05 / len(cells)))))
+    thresholds = np.full(len(cells), max(4.0, _upper_quantile(0.05 / len(cells))))
     for factor in _round_factors(grid.cells):
         rounder = ticks % factor == 0
         if rounder.any():
-            thresholds[rounder] = max(3.0, float(norm.isf(0.05 / int(rounder.sum()))))
+            thresholds[rounder] = max(3.0, _upper_quantile(0.05 / int(rounder.sum())))
     thresholds[ticks == 0] = 3.0
     return np.flatnonzero(counts > thresholds * sigma)
 
@@ -75,3 +75,8 @@ def _round_factors(cells: int) -> list[int]:
         factors += [power // 2, power]
         power *= 10
     return factors
+
+
+def _upper_quantile(probability: float) -> float:
+    """The point that a standard normal variable exceeds with the given probability."""
+    return -float(ndtri(probability))
