@@ -24,8 +24,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	  || { echo "could not create $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@# --no-compile: byte code is written where a module is first imported; compiling all of it would double the wait.
-	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "installing the locked dependencies into $(VENV): one to three minutes, 2.5 GB"
+	@$(BIN)/python -m pip install -qq --no-compile --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP) ## the main job, end to end, on a real table
