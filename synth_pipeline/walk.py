@@ -249,7 +249,11 @@ def release_facts(
         code_version=walk_key.code_version,
         ledger_entry=f"{walk_key.dataset}/{walk_key.snapshot}/{walk_key.walk_id}",
         outcomes=outcomes,
-        generator={"kind": model.generator.kind, "facts": model.generator.facts},
+        generator={
+            "kind": model.generator.kind,
+            "mechanismConfig": model.generator.config.to_json(),
+            "facts": model.generator.facts,
+        },
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=rows,
     )

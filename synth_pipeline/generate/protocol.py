@@ -57,6 +57,11 @@ class Generator(Protocol):
         ...
 
     @property
+    def config(self) -> MechanismConfig:
+        """The mechanism's constants."""
+        ...
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """The DP events that the whole training ran, profile included."""
         ...

@@ -29,13 +29,12 @@ def verify_digests(folder: Path) -> list[str]:
         certificate: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         subjects = {item["name"]: item["digest"]["sha256"] for item in certificate["subject"]}
         digest, predicate = claim_digest(certificate), certificate["predicate"]
-        guarantee = predicate["guarantee"]
         expected = {
             "certificate_digest": digest,
-            "epsilon": repr(float(guarantee["epsilon"])),
-            "delta": repr(float(guarantee["delta"])),
-            "unit": guarantee["unit"],
-            "neighbours": guarantee["neighbours"],
+            "epsilon": repr(float(predicate["epsilon"])),
+            "delta": repr(float(predicate["delta"])),
+            "unit": predicate["unit"],
+            "neighbours": predicate["neighbours"],
             "dataset": predicate["dataset"],
             "version": predicate["version"],
         }

@@ -62,7 +62,7 @@ def test_the_certificate_is_an_in_toto_statement_that_names_the_files_and_every_
     ]
     assert len(predicate["mechanisms"]) == len(facts.events)
     assert predicate["mechanisms"][-1]["words"] == "DP-SGD, noise multiplier 8, Poisson rate 0.05, 200 steps"
-    assert predicate["guarantee"]["composedEpsilon"] == facts.composed_epsilon
+    assert predicate["composedEpsilon"] == facts.composed_epsilon
     assert predicate["approval"] == {"required": "manual", "state": "not approved"}
     assert predicate["signature"] == "unsigned"
     assert predicate["validation"]["passed"] == len(facts.outcomes)
@@ -90,7 +90,7 @@ def change_data(bundle):
 def change_claim(bundle):
     path = bundle / "certificate.json"
     certificate = json.loads(path.read_text())
-    certificate["predicate"]["guarantee"]["epsilon"] = 0.01
+    certificate["predicate"]["epsilon"] = 0.01
     path.write_text(json.dumps(certificate))
 
 
