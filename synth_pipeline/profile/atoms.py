@@ -9,19 +9,32 @@ from synth_pipeline.table.grid import Cells, Grid
 from synth_pipeline.table.profile import Floats
 
 _ALL_CELLS_UP_TO = 131_072
-_MAX_CANDIDATES = 65_536
+_MOST_ROUND_CELLS = 32_768
+_MOST_DENSE_CELLS = 32_768
 
 
-def candidates(grid: Grid) -> Cells:
-    """Cells that may be atoms: all of a moderate grid; of a larger one its ends, zero, and multiples of a power of ten."""
+def candidates(grid: Grid, leaves: list[Leaf], *, least_mass: float) -> Cells:
+    """Cells that may be atoms: all of a moderate grid; of a larger one its ends, its round values, and where its leaves are densest.
+
+    Args:
+        grid: the working grid.
+        leaves: released leaves of the tree; the densest are searched cell by cell, for an atom makes its leaf dense.
+        least_mass: released mass below which a leaf is not searched.
+    """
     if grid.cells <= _ALL_CELLS_UP_TO:
         return np.arange(grid.cells, dtype=np.int64)
     step = 10
-    while grid.cells // step > _MAX_CANDIDATES:
+    while grid.cells // step > _MOST_ROUND_CELLS:
         step *= 10
     first = -(-grid.low // step) * step - grid.low
     ends = np.array([0, grid.cells - 1], dtype=np.int64)
-    return np.unique(np.concatenate([np.arange(first, grid.cells, step, dtype=np.int64), ends]))
+    parts = [np.arange(first, grid.cells, step, dtype=np.int64), ends]
+    room = _MOST_DENSE_CELLS
+    for leaf in sorted(leaves, key=lambda leaf: leaf.mass / (leaf.stop - leaf.start), reverse=True):
+        if leaf.mass >= least_mass and leaf.stop - leaf.start <= room:
+            parts.append(np.arange(leaf.start, leaf.stop, dtype=np.int64))
+            room -= leaf.stop - leaf.start
+    return np.unique(np.concatenate(parts))
 
 
 def find_atoms(cells: Cells, counts: Floats, grid: Grid, sigma: float) -> npt.NDArray[np.intp]:

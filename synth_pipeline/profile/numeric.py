@@ -19,6 +19,8 @@ _GRANULARITY_SHARE = 0.05
 _TREE_SHARE, _ATOM_SHARE, _FRESH_SHARE = 0.45, 0.15, 0.40
 _LEVEL_ROWS_PER_SIGMA = 0.03
 _MOST_RADICES = 6
+_ATOM_SIGMAS = 4.0
+_DENSE_SHARE = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -179,12 +181,15 @@ def _measure_tree(
 def _measure_atoms(
     curator: Curator, question: NumericQuestion, native: Grid, grid: Grid, leaves: list[tree.Leaf]
 ) -> list[tree.Leaf]:
-    cells = atoms.candidates(grid)
+    cost = _ATOM_SHARE * question.cost
+    cells = atoms.candidates(
+        grid, leaves, least_mass=max(_ATOM_SIGMAS * curator.sigma_for(cost), _DENSE_SHARE * question.rows)
+    )
     noisy = curator.histogram(
         question.name,
         Points(cells, grid, native),
         with_null=False,
-        cost=_ATOM_SHARE * question.cost,
+        cost=cost,
         stage="profile",
         purpose=f"{question.name}: single values that stand out among {len(cells):,}",
     )
