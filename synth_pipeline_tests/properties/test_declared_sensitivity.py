@@ -1,0 +1,107 @@
+"""Replay on neighbouring tables with equal noise: every kind of answer moves by no more than the sensitivity that it is charged for."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth_pipeline.encode.encoder import Encoder
+from synth_pipeline.privacy.answer import PairPartition
+from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.view import EncodedView
+from synth_pipeline.profile.build import build_profile
+from synth_pipeline.snapshot.native import to_native
+from synth_pipeline.table.partition import Whole
+from synth_pipeline.table.profile import Profile
+from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
+
+SPEC = toy_spec()
+COST = 1e-3
+
+
+def neighbours(rows: int, seed: int, person_rows: int = 1) -> tuple[Curator, Curator]:
+    """Curators over a table and the same table without its last person, with the same noise."""
+    frame = toy_frame(rows, seed)
+    whole = toy_curator(SPEC, frame, seed=seed, max_rows=person_rows)
+    less = toy_curator(SPEC, frame.iloc[:-person_rows], seed=seed, max_rows=person_rows)
+    less._table.vocabularies.update(whole._table.vocabularies)
+    less._table.columns["city"] = to_native(frame, SPEC)[0].columns["city"][:-person_rows]
+    return whole, less
+
+
+def released_profile(seed: int) -> Profile:
+    """A profile of some other table; what matters is only that both neighbours are asked with the same one."""
+    return build_profile(toy_curator(SPEC, toy_frame(500, seed + 1), seed=seed), SPEC.modelled)
+
+
+def moved(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.abs(first - second)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([5, 60, 400]), st.sampled_from([1, 4]))
+def test_answers_about_single_columns_move_by_at_most_the_unit(seed: int, rows: int, person_rows: int) -> None:
+    whole, less = neighbours(rows, seed, person_rows)
+    ask = {"cost": COST, "stage": "profile", "purpose": "replay"}
+    answers = [
+        (
+            curator.count_rows(**ask),
+            curator.histogram("age", Whole(100), with_null=False, **ask),
+            curator.histogram("grade", Whole(3), with_null=True, **ask),
+            curator.key_histogram("city", ("Aachen", "Bonn"), with_null=False, **ask),
+        )
+        for curator in (whole, less)
+    ]
+    for first, second in zip(*answers, strict=True):
+        assert np.linalg.norm(moved(first.values, second.values)) <= person_rows
+    assert whole.events == less.events
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([5, 60, 400]), st.sampled_from([1, 4]))
+def test_answers_about_pairs_move_by_at_most_the_unit(seed: int, rows: int, person_rows: int) -> None:
+    curators = neighbours(rows, seed, person_rows)
+    encoder = Encoder(released_profile(seed % 7))
+    views = [curator.encoded(encoder) for curator in curators]
+    rng = np.random.default_rng(seed)
+    parts = [random_partition(views[0], rng) for _ in range(4)]
+    expected = [rng.integers(0, 50, part.size) for part in parts]
+    ask = {"cost": COST, "stage": "generator", "purpose": "replay"}
+    tables, errors, dominance = zip(
+        *(
+            (
+                [view.pair_counts(part, **ask).values for part in parts],
+                view.pair_errors(parts, expected, **ask).values,
+                view.dominance([(0, 1), (1, 0), (2, 3)], **ask).values,
+            )
+            for view in views
+        ),
+        strict=True,
+    )
+    assert all(np.linalg.norm(moved(first, second)) <= person_rows for first, second in zip(*tables, strict=True))
+    assert moved(*errors).max() <= person_rows
+    assert moved(*dominance).max() <= person_rows
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_whole_profile_asks_neighbours_the_same_questions_until_an_answer_differs(seed: int) -> None:
+    """No branch depends on the rows but through released answers: where all answers agree, so do all events."""
+    whole, less = neighbours(300, seed)
+    columns = {
+        name: SPEC.modelled[name] for name in ("age", "member", "grade")
+    }  # fixed questions: no tree, no discovery
+    build_profile(whole, columns, share=0.2)
+    build_profile(less, columns, share=0.2)
+    assert shapes(whole.events) == shapes(less.events)
+
+
+def shapes(events: tuple[Event, ...]) -> list[dict[str, object]]:
+    return [event.to_dict() for event in events]
+
+
+def random_partition(view: EncodedView, rng: np.random.Generator) -> PairPartition:
+    first, second = (int(index) for index in rng.choice(len(view.domain), 2, replace=False))
+    shape = (view.domain.sizes[first], view.domain.sizes[second])
+    labels = rng.integers(0, 6, shape)
+    return PairPartition(first, second, labels, 6, "random")
