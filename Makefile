@@ -35,11 +35,12 @@ demo: $(STAMP) ## the main job, end to end, on a real table
 ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=... is given
 	$(BIN)/synth-pipeline ui --port $(PORT)
 
+# --capture=no: the workers' output is not shown anyway, and a library now and then closes the stream that pytest captures with.
 test: $(STAMP) ## every test that is not slow
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --capture=no
 
 test-slow: $(STAMP) ## the slow tests
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --capture=no
 
 lint: $(STAMP) ## ruff, pyright, import-linter, typos
 	$(BIN)/ruff check
