@@ -1,5 +1,6 @@
-"""What a curator is asked about and what it answers: partitions of pairs of columns, and noisy numbers."""
+"""What a curator is asked about and what it answers: partitions of pairs and of several columns, and noisy numbers."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,3 +37,45 @@ class PairPartition:
     labels: npt.NDArray[np.int64]
     size: int
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedTable:
+    """What is expected of a partition, to be compared with the truth; all of it public or released.
+
+    Attributes:
+        partition: the cells.
+        counts: expected rows of each cell.
+        penalty: taken off the distance between truth and expectation, in rows.
+        weight: factor on what is left.
+    """
+
+    partition: PairPartition
+    counts: npt.NDArray[np.int64]
+    penalty: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class JointPartition:
+    """A public partition of the joint codes of several columns: the product of one map for each.
+
+    Attributes:
+        columns: indices of the columns in the domain.
+        maps: for each, an int array that sends a code to its group; groups are numbered from 0.
+        name: what the partition is, for the record.
+    """
+
+    columns: tuple[int, ...]
+    maps: tuple[npt.NDArray[np.int64], ...]
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of groups of each column."""
+        return tuple(int(groups.max()) + 1 for groups in self.maps)
+
+    @property
+    def size(self) -> int:
+        """Number of cells; cells are numbered with the last column fastest."""
+        return math.prod(self.shape)

@@ -5,7 +5,8 @@ not pickle. Generators are handed a curator, never a table; training by DP-SGD a
 cannot disagree.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn, Protocol
 
@@ -104,6 +105,16 @@ class Curator:
         """Gaussian cost μ² that is left."""
         return self._desk.left_cost
 
+    @contextmanager
+    def hold_back(self, cost: float) -> Generator[None]:
+        """Keep μ² of the budget out of reach of everything asked inside the block, for a later stage of the same training."""
+        before = self._desk.held_back
+        self._desk.held_back = before + cost
+        try:
+            yield
+        finally:
+            self._desk.held_back = before
+
     def sigma_for(self, cost: float) -> float:
         """Noise scale that a histogram of this cost will have."""
         return sigma_for_cost(cost, self.unit.max_rows)
@@ -151,6 +162,17 @@ class Curator:
         )
         counts = np.bincount(lookup[self._table.columns[column]], minlength=len(keys) + 2)
         return self._desk.noisy(counts[: len(keys) + 1 + int(with_null)], sigma)
+
+    def null_differences(self, pairs: Sequence[tuple[str, str]], *, cost: float, stage: str, purpose: str) -> Noisy:
+        """Noisy rows in which exactly one of two columns is null, for each pair.
+
+        Privacy:
+            Adding a row moves each number by at most 1: sensitivity max_rows each, discrete Gaussian, one event of count C.
+        """
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(pairs))
+        is_null = {name: self._table.columns[name] == NULL for name in {name for pair in pairs for name in pair}}
+        counts = [int((is_null[first] ^ is_null[second]).sum()) for first, second in pairs]
+        return self._desk.noisy(np.array(counts, dtype=np.int64), sigma)
 
     def discover(self, column: str, *, cost: float, delta: float, stage: str, purpose: str) -> tuple[str, ...]:
         """Categories of a column that pass a noisy threshold.

@@ -6,10 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.accounting import composed_epsilon, gdp_cost, sigma_for_cost
+from synth_pipeline.privacy.accounting import (
+    bounded_range_mu,
+    choice_epsilon_for_cost,
+    composed_epsilon,
+    gdp_cost,
+    sigma_for_cost,
+)
 from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.budget import Budget
-from synth_pipeline.privacy.events import DiscoveryEvent, DiscreteGaussianEvent, Event, SubsampledGaussianEvent
+from synth_pipeline.privacy.events import (
+    DiscoveryEvent,
+    DiscreteGaussianEvent,
+    Event,
+    ExponentialEvent,
+    SubsampledGaussianEvent,
+)
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
 from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
@@ -42,6 +54,7 @@ class Desk:
         self.unit = unit
         self.budget = budget
         self.noise = noise
+        self.held_back = 0.0
         self._events: list[Event] = list(spent)
         self._before_first_answer = before_first_answer
 
@@ -52,28 +65,44 @@ class Desk:
 
     @property
     def spent_cost(self) -> float:
-        """Gaussian cost μ² charged so far."""
+        """Gaussian cost μ² charged so far; choices at that of the Gaussian that covers them."""
         return sum(_gaussian_cost(event) for event in self._events)
 
     @property
     def left_cost(self) -> float:
-        """Gaussian cost μ² that is left."""
-        return max(self.budget.cost - self.spent_cost, 0.0)
+        """Gaussian cost μ² that is left, what is held back for later not counted."""
+        return max(self.budget.cost - self.held_back - self.spent_cost, 0.0)
 
-    def charge_gaussian(self, cost: float, *, stage: str, purpose: str, count: int = 1) -> float:
-        """Charge `cost` for a release of `count` coordinates, and return the noise scale that it buys.
+    def charge_gaussian(
+        self, cost: float, *, stage: str, purpose: str, count: int = 1, row_sensitivity: int = 1
+    ) -> float:
+        """Charge `cost` for a release of `count` answers, each moved by at most `row_sensitivity` a row, and return its noise scale.
 
         Raises:
             PrivacyError: if the cost is not positive or more than is left; nothing is charged then.
         """
         self.require_left(cost, purpose)
-        sigma = sigma_for_cost(cost, self.unit.max_rows, count)
+        sensitivity = row_sensitivity * self.unit.max_rows
+        sigma = sigma_for_cost(cost, sensitivity, count)
         self.announce()
-        event = DiscreteGaussianEvent(
-            stage=stage, purpose=purpose, sigma=sigma, sensitivity=self.unit.max_rows, count=count
-        )
+        event = DiscreteGaussianEvent(stage=stage, purpose=purpose, sigma=sigma, sensitivity=sensitivity, count=count)
         self._events.append(event)
         return sigma
+
+    def charge_choice(self, cost: float, *, purpose: str) -> float:
+        """Require and announce `cost` for one choice by the exponential mechanism, and return the ε that it buys.
+
+        The caller records the event that the mechanism gives.
+
+        Privacy:
+            A choice of bounded range ε is covered by a Gaussian of μ = `bounded_range_mu(ε)`, so it is paid from the same pool.
+
+        Raises:
+            PrivacyError: if the cost is not positive or more than is left.
+        """
+        self.require_left(cost, purpose)
+        self.announce()
+        return choice_epsilon_for_cost(cost)
 
     def charge_batches(self, event: SubsampledGaussianEvent) -> None:
         """Charge training batches before the first is dealt.
@@ -103,7 +132,7 @@ class Desk:
             raise PrivacyError(
                 f"{purpose}: a cost of {cost:g} was offered; every answer needs a positive share of the budget"
             )
-        if self.spent_cost + cost > self.budget.cost * _SLACK:
+        if self.spent_cost + cost > (self.budget.cost - self.held_back) * _SLACK:
             raise PrivacyError(
                 f"{purpose}: costs μ² = {cost:.3g}, but only {self.left_cost:.3g} of {self.budget.cost:.3g} is left"
             )
@@ -124,4 +153,6 @@ def _gaussian_cost(event: Event) -> float:
         return gdp_cost(event.sigma, event.sensitivity, event.count)
     if isinstance(event, DiscoveryEvent):
         return gdp_cost(event.sigma, event.sensitivity)
+    if isinstance(event, ExponentialEvent):
+        return event.count * bounded_range_mu(event.epsilon) ** 2
     return 0.0

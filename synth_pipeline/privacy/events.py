@@ -71,8 +71,9 @@ class DiscreteGaussianEvent(_Labelled):
 
 @dataclass(frozen=True)
 class GaussianPoolEvent(_Labelled):
-    """A pool of Gaussian budget, spent adaptively by discrete Gaussian answers whose μ² sum to at most the pool.
+    """A pool of Gaussian budget, spent adaptively by discrete Gaussian answers and choices whose μ² sum to at most the pool.
 
+    A choice by the exponential mechanism counts with the μ² of the Gaussian that covers it (`bounded_range_mu`).
     Adaptive spending costs nothing extra: Gaussian DP composes to √Σμ² also when each μ is chosen from earlier answers
     (Smith and Thakurta 2022; Koskela, Tobaben and Honkela 2022).
 

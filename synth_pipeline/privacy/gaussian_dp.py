@@ -17,7 +17,7 @@ DP then composes exactly: releases of several answers, or spread over cells, cos
 import math
 from collections.abc import Callable
 
-from scipy.special import log_ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from synth_pipeline.errors import PrivacyError
 
@@ -156,3 +156,24 @@ def bounded_range_mu(epsilon: float) -> float:
         0.0627
     """
     return 2 * float(ndtri(1 / (1 + math.exp(-epsilon / 2))))
+
+
+def choice_epsilon_for_cost(cost: float) -> float:
+    """Return the bounded range ε of an exponential-mechanism choice whose cost is `cost` in μ².
+
+    The inverse of `bounded_range_mu`, rounded so that `bounded_range_mu(ε)²` never passes `cost`.
+
+    Raises:
+        PrivacyError: when the cost is not a finite number above 0.
+
+    Example:
+        >>> round(choice_epsilon_for_cost(bounded_range_mu(0.1) ** 2), 6)
+        0.1
+    """
+    if not (math.isfinite(cost) and cost > 0):
+        raise PrivacyError(f"exponential mechanism: the cost μ² is {cost!r}; it must be a finite number above 0")
+    below = float(ndtr(-math.sqrt(cost) / 2))
+    epsilon = 2 * (math.log1p(-below) - math.log(below))
+    while bounded_range_mu(epsilon) ** 2 > cost:
+        epsilon -= 4e-16 * max(epsilon, 1.0)
+    return epsilon

@@ -1,18 +1,27 @@
-"""The private rows under a released encoder: joint counts of pairs, and Poisson batches for training."""
+"""The private rows under a released encoder: joint counts, scores of dependence, and Poisson batches for training."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.answer import Noisy, PairPartition
+from synth_pipeline.privacy.answer import ExpectedTable, JointPartition, Noisy, PairPartition
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event, SubsampledGaussianEvent
+from synth_pipeline.privacy.mechanisms.exponential import choose
+from synth_pipeline.privacy.teachers import TeacherPanel
 from synth_pipeline.table.encoded import Codes, Domain
 
+VECTOR_UNITS = 4096
+"""A vector of norm 1 is counted in so many whole units."""
+
 _CHUNK_ROWS = 1 << 20
+_VECTOR_NUMBERS = 1 << 20
+_ROUNDING = 1 + 1e-9
 
 
 class EncodedView:
@@ -25,6 +34,8 @@ class EncodedView:
         self._codes = codes
         self.domain = domain
         self._tables: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+        self._dependence: dict[JointPartition, float] = {}
+        self._errors: WeakKeyDictionary[ExpectedTable, int] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"EncodedView({len(self.domain)} columns, contents withheld)"
@@ -70,6 +81,29 @@ class EncodedView:
         distances = [np.abs(self._counts(part) - model).sum() for part, model in zip(partitions, expected, strict=True)]
         return self._desk.noisy(np.array(distances, dtype=np.int64), sigma)
 
+    def choose_by_error(self, tables: Sequence[ExpectedTable], *, cost: float, purpose: str) -> int:
+        """Index of a table with a large L1 distance between true and expected counts, its penalty taken off, times its weight.
+
+        The exponential mechanism: index c with probability proportional to exp(ε·w_c·(distance_c − penalty_c) / 2Δ). It releases one
+        index where `pair_errors` releases every distance, for less noise as soon as there are more than three tables.
+
+        Privacy:
+            A distance moves by at most max_rows (see `pair_errors`), so Δ = max_rows × the largest weight; expected counts, penalties
+            and weights are released facts. One choice of bounded range ε, charged as the Gaussian that covers it.
+        """
+        epsilon = self._desk.charge_choice(cost, purpose=purpose)
+        scores = np.array([table.weight * (self._error(table) - table.penalty) for table in tables], dtype=np.float64)
+        choice = choose(
+            scores,
+            epsilon=epsilon,
+            sensitivity=self._desk.unit.max_rows * max(table.weight for table in tables),
+            noise=self._desk.noise,
+            stage="generator",
+            purpose=purpose,
+        )
+        self._desk.record(choice.event)
+        return choice.index
+
     def dominance(self, pairs: Sequence[tuple[int, int]], *, cost: float, stage: str, purpose: str) -> Noisy:
         """Noisy Σ_a max_b n_ab for each ordered pair (a, b): how many rows the best function a → b gets right.
 
@@ -79,6 +113,103 @@ class EncodedView:
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(pairs))
         best = [self._table(a, b).max(axis=1).sum() for a, b in pairs]
         return self._desk.noisy(np.array(best, dtype=np.int64), sigma)
+
+    def joint_counts(self, partition: JointPartition, *, cost: float, stage: str, purpose: str) -> Noisy:
+        """Noisy rows in each cell of a partition of several columns' joint codes.
+
+        Privacy:
+            A row falls in one cell, so the L2 sensitivity is max_rows; one discrete Gaussian on every cell.
+        """
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
+        return self._desk.noisy(self._joint(partition), sigma)
+
+    def choose_family(
+        self,
+        families: Sequence[JointPartition],
+        shares: Sequence[npt.NDArray[np.float64]],
+        *,
+        cost: float,
+        purpose: str,
+    ) -> int:
+        """Index of a family whose first column depends much on the others: ½ Σ |n(x, π) − P(x) n(π)|, chosen with exponential noise.
+
+        Args:
+            families: the first column of each is the child x, the rest its parents π.
+            shares: released one-way shares P of each family's child, by group; the same ones whenever a family is asked about again.
+            cost: μ² to spend.
+            purpose: what it decides.
+
+        Privacy:
+            A row moves n(x, π) by 1 in one cell and P(x) n(π) by P(x) in each cell of one column of the table, hence the score by at
+            most ½ (1 − P(x) + Σ_{x' ≠ x} P(x')) ≤ 1; sensitivity max_rows, one choice by the exponential mechanism.
+        """
+        epsilon = self._desk.charge_choice(cost, purpose=purpose)
+        scores = [self._family_score(family, share) for family, share in zip(families, shares, strict=True)]
+        choice = choose(
+            np.array(scores),
+            epsilon=epsilon,
+            sensitivity=self._desk.unit.max_rows * _ROUNDING,
+            noise=self._desk.noise,
+            stage="generator",
+            purpose=purpose,
+        )
+        self._desk.record(choice.event)
+        return choice.index
+
+    def score_products(
+        self, scores: Sequence[npt.NDArray[np.int64]], *, bound: int, cost: float, stage: str, purpose: str
+    ) -> Noisy:
+        """Noisy Σ over rows of sᵢ·sⱼ for each pair i < j, where sᵢ is the given whole-number score of a row's code in column i.
+
+        Args:
+            scores: for each column, the score of each code.
+            bound: a row whose scores have a larger norm is scaled down to it (towards zero, in whole numbers).
+            cost: μ² to spend.
+            stage: where in the walk it is asked.
+            purpose: what it is for.
+
+        Privacy:
+            Σ_{i<j} (sᵢsⱼ)² = ½ (‖s‖⁴ − Σ sᵢ⁴) ≤ ½ bound⁴, so the L2 sensitivity is at most ⌈bound²/√2⌉ a row; one discrete Gaussian on
+            every sum.
+        """
+        reach = math.isqrt((bound**4 + 1) // 2 - 1) + 1
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, row_sensitivity=reach)
+        total = np.zeros((len(scores), len(scores)))
+        for start in range(0, len(self._codes), _CHUNK_ROWS):
+            codes = self._codes[start : start + _CHUNK_ROWS]
+            rows = np.stack([score[codes[:, index]] for index, score in enumerate(scores)], axis=1).astype(np.float64)
+            shrink = np.minimum(1.0, bound / np.maximum(np.linalg.norm(rows, axis=1), 1e-12))
+            rows = np.where((shrink < 1.0)[:, None], np.trunc(rows * (shrink * (1 - 1e-12))[:, None]), rows)
+            total += rows.T @ rows
+        return self._desk.noisy(total[np.triu_indices(len(scores), 1)].astype(np.int64), sigma)
+
+    def clipped_sum(
+        self,
+        vectors: Callable[[Codes], npt.NDArray[np.floating]],
+        *,
+        cost: float,
+        stage: str,
+        purpose: str,
+    ) -> Noisy:
+        """Noisy sum over rows of a vector that a released function gives each row, clipped to norm 1, in units of 1/VECTOR_UNITS.
+
+        Args:
+            vectors: rows (m, columns) → vectors (m, size); each row's must depend on that row alone.
+            cost: μ² to spend.
+            stage: where in the walk it is asked.
+            purpose: what it is for.
+
+        Privacy:
+            Each vector is clipped here, then cut towards zero to whole units, so its norm is at most VECTOR_UNITS and one unit's rows
+            move the sum by at most max_rows × VECTOR_UNITS in L2; one discrete Gaussian on every coordinate. A vector that is not
+            finite counts as zero.
+        """
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, row_sensitivity=VECTOR_UNITS)
+        total = sum_of_clipped(vectors(self._codes[:0]))
+        rows = max(_VECTOR_NUMBERS // max(len(total), 1), 1)
+        for start in range(0, len(self._codes), rows):
+            total += sum_of_clipped(vectors(self._codes[start : start + rows]))
+        return self._desk.noisy(total, sigma)
 
     def poisson_batches(
         self, *, sample_rate: float, noise_multiplier: float, steps: int, purpose: str
@@ -100,10 +231,38 @@ class EncodedView:
         self._desk.charge_batches(event)
         return self._deal(sample_rate, steps)
 
+    def deal_to_teachers(self, teachers: int) -> TeacherPanel:
+        """The rows dealt to disjoint teachers, whose noisy votes may then be asked for; nothing is charged yet."""
+        return TeacherPanel(self._desk, self._codes, teachers)
+
     def _deal(self, sample_rate: float, steps: int) -> Iterator[Codes]:
         generator = self._desk.noise.secure_generator()
         for _ in range(steps):
             yield self._codes[generator.random(len(self._codes)) < sample_rate]
+
+    def _family_score(self, family: JointPartition, share: npt.NDArray[np.float64]) -> float:
+        """The score of a family; kept, because a network search asks for the same ones again and again."""
+        if family not in self._dependence:
+            table = self._joint(family).reshape(family.shape[0], -1)
+            gaps = np.abs(table - share[:, None] * table.sum(axis=0))
+            self._dependence[family] = float(gaps.sum()) / 2
+        return self._dependence[family]
+
+    def _joint(self, partition: JointPartition) -> npt.NDArray[np.int64]:
+        counts = np.zeros(partition.size, dtype=np.int64)
+        for start in range(0, len(self._codes), _CHUNK_ROWS):
+            rows = self._codes[start : start + _CHUNK_ROWS]
+            cells = np.zeros(len(rows), dtype=np.int64)
+            for column, groups, size in zip(partition.columns, partition.maps, partition.shape, strict=True):
+                cells = cells * size + groups[rows[:, column]]
+            counts += np.bincount(cells, minlength=partition.size)
+        return counts
+
+    def _error(self, table: ExpectedTable) -> int:
+        """True distance of a table from what is expected of it; kept, because a tree is chosen edge by edge from the same tables."""
+        if table not in self._errors:
+            self._errors[table] = int(np.abs(self._counts(table.partition) - table.counts).sum())
+        return self._errors[table]
 
     def _counts(self, partition: PairPartition) -> npt.NDArray[np.int64]:
         table = self._table(partition.first, partition.second)
@@ -125,3 +284,20 @@ class EncodedView:
             counts += np.bincount(joint, minlength=len(counts))
         self._tables[first, second] = counts.reshape(shape)
         return self._tables[first, second]
+
+
+def sum_of_clipped(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Sum of vectors clipped to norm 1, each cut towards zero to whole units of 1/VECTOR_UNITS.
+
+    Shapes:
+        (rows, size) → (size,).
+
+    Example:
+        >>> sum_of_clipped(np.array([[3.0, 4.0], [0.0, -0.5], [np.nan, 1.0]])).tolist()
+        [2457, 1229]
+    """
+    finite = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0.0).astype(np.float64)
+    largest = np.abs(finite).max(axis=1, keepdims=True, initial=1.0)
+    norms = largest * np.linalg.norm(finite / largest, axis=1, keepdims=True)
+    whole = np.trunc(finite * (VECTOR_UNITS * (1 - 1e-12) / np.maximum(norms, 1.0)))
+    return whole.sum(axis=0).astype(np.int64)

@@ -24,6 +24,11 @@ class _Bounded(_Declared):
     """A column whose values may fall outside what is declared."""
 
     nullable: bool = Field(default=False, description="Whether the column may hold nulls; a public fact.")
+    determined_by: str | None = Field(
+        default=None,
+        description="Another column of which this one is a function (a code of which this is the group); a public fact. Engines that can"
+        " use it draw one of the two from the other.",
+    )
     on_outside: Outside = Field(
         default="refuse",
         description="What happens to values outside the declared domain: `refuse` the snapshot, or `clip` (numbers to the nearest"
@@ -55,7 +60,8 @@ class FloatColumn(_Bounded):
         default=None,
         ge=0,
         le=12,
-        description="Decimals of the values; without it a public grid of at least 100,000 steps is used.",
+        description="Decimals of the values; without it a public grid of 15 significant digits is used, and the decimals that the values"
+        " keep to are released under DP with the profile.",
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,8 @@ from synth_pipeline.table.column import DatetimeColumn, FloatColumn, IntegerColu
 
 Cells = npt.NDArray[np.int64]
 _STEP_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
-_MIN_FLOAT_CELLS = 100_000
+_FLOAT_DIGITS = 15
+_MOST_FLOAT_DECIMALS = 18
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def native_grid(column: NumericColumn) -> Grid:
     if isinstance(column, IntegerColumn):
         return Grid(low=column.min, cells=column.max - column.min + 1)
     if isinstance(column, FloatColumn):
-        decimals = column.precision if column.precision is not None else _float_decimals(column.max - column.min)
+        decimals = column.precision if column.precision is not None else _float_decimals(column)
         low, high = round(column.min * 10**decimals), round(column.max * 10**decimals)
         return Grid(low=low, cells=high - low + 1, decimals=decimals)
     seconds = _STEP_SECONDS[datetime_step(column)]
@@ -107,8 +108,14 @@ def datetime_step(column: DatetimeColumn) -> Literal["day", "hour", "minute", "s
     return column.precision or "second"
 
 
-def _float_decimals(width: float) -> int:
-    return int(min(max(2, math.ceil(math.log10(_MIN_FLOAT_CELLS / width))), 12))
+def _float_decimals(column: FloatColumn) -> int:
+    """Decimals of a float column that declares none: 15 significant digits of its larger bound.
+
+    So fine that values are hardly changed, and that a double still tells neighbouring cells apart. The step that the values really keep
+    to (cents, thousandths) is released with the profile, at a charge.
+    """
+    largest = max(abs(column.min), abs(column.max))
+    return min(max(_FLOAT_DIGITS - math.floor(math.log10(largest)) - 1, 0), _MOST_FLOAT_DECIMALS)
 
 
 def _timestamp(value: datetime | date) -> float:

@@ -68,6 +68,34 @@ class Intervals:
 
 
 @dataclass(frozen=True, eq=False)
+class Ranges:
+    """Some disjoint ranges of a working grid; rows elsewhere are counted nowhere.
+
+    Attributes:
+        starts: first cell of each range, increasing.
+        stops: first cell after each range; at most the next start.
+        grid: the working grid.
+        native: the native grid.
+    """
+
+    starts: Cells
+    stops: Cells
+    grid: Grid
+    native: Grid
+
+    @property
+    def size(self) -> int:
+        """Number of ranges."""
+        return len(self.starts)
+
+    def assign(self, cells: Cells) -> Ids:
+        """Range of each native cell, or -1."""
+        working = self.grid.from_native(cells, self.native)
+        found = np.searchsorted(self.starts, working, side="right") - 1
+        return np.where((found >= 0) & (working < self.stops[np.maximum(found, 0)]), found, -1)
+
+
+@dataclass(frozen=True, eq=False)
 class Points:
     """Single cells of a working grid; rows elsewhere are counted nowhere.
 

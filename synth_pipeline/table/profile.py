@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from synth_pipeline.table.calendar import Part
 from synth_pipeline.table.column import Category
 from synth_pipeline.table.grid import Cells, Grid
 
@@ -104,6 +105,11 @@ class CategoryProfile:
         counts: noisy rows of each code; may be negative.
         sigma: standard deviation of the noise of each count.
         is_boolean: whether the categories are false and true.
+        groups: code of each category, where several share one (neighbours of a long scale, rare ones of a long list); empty: each
+            category is a code of its own.
+        masses: where there are groups, released rows of each category, in which proportion a code is decoded.
+        part_of: the datetime column that this is a calendar part of; it is then encoded from that column and no column of the table.
+        part: which part.
     """
 
     name: str
@@ -114,18 +120,45 @@ class CategoryProfile:
     counts: Floats
     sigma: Floats
     is_boolean: bool = False
+    groups: tuple[int, ...] = ()
+    masses: tuple[float, ...] = ()
+    part_of: str | None = None
+    part: Part | None = None
+
+    @property
+    def known(self) -> int:
+        """Number of codes that stand for categories."""
+        return max(self.groups) + 1 if self.groups else len(self.categories)
 
     @property
     def codes(self) -> int:
-        """Number of codes: categories, the undiscovered rest, and null, as far as they apply."""
-        return len(self.categories) + int(self.has_rest) + int(self.nullable)
+        """Number of codes: categories (or groups of them), the undiscovered rest, and null, as far as they apply."""
+        return self.known + int(self.has_rest) + int(self.nullable)
+
+    @property
+    def group_of(self) -> npt.NDArray[np.int64]:
+        """Code of each category."""
+        return np.array(self.groups or range(len(self.categories)), dtype=np.int64)
+
+    def within_groups(self) -> Floats:
+        """Share of each category in its code; 1 where a code stands for one category. Shares of a code sum to 1."""
+        if not self.groups:
+            return np.ones(len(self.categories))
+        masses = np.maximum(np.array(self.masses), 1e-9)
+        return masses / np.bincount(self.group_of, weights=masses)[self.group_of]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
         return {
             "type": "category",
-            **{key: value for key, value in vars(self).items() if key not in ("counts", "sigma", "categories")},
+            **{
+                key: value
+                for key, value in vars(self).items()
+                if key not in ("counts", "sigma", "categories", "groups", "masses")
+            },
             "categories": list(self.categories),
+            "groups": list(self.groups),
+            "masses": list(self.masses),
             "counts": self.counts.tolist(),
             "sigma": self.sigma.tolist(),
         }
@@ -135,7 +168,7 @@ class CategoryProfile:
         """The profile that `to_json` wrote."""
         plain: dict[str, Any] = {key: value for key, value in content.items() if key != "type"}
         plain |= {key: np.array(plain[key], dtype=np.float64) for key in ("counts", "sigma")}
-        plain["categories"] = tuple(plain["categories"])
+        plain |= {key: tuple(plain.get(key, ())) for key in ("categories", "groups", "masses")}
         return cls(**plain)
 
 
@@ -149,9 +182,12 @@ class Profile:
     Attributes:
         rows: noisy number of rows (inverse-variance mean of every released total); never the exact count.
         rows_sigma: standard deviation of that number.
-        columns: profile of each modelled column, in table order.
+        columns: profile of each modelled column, in table order, then the calendar parts of datetime columns.
         cost: privacy cost of everything above, as squared Gaussian-DP parameter μ².
         discovery_delta: δ charged by category discovery.
+        warnings: what a reader should know before relying on the tables made from it, one sentence each.
+        null_blocks: positions of columns that are null in the same rows, found under DP.
+        noise: relative noise of a cell that holds 1/32 of the rows (see `profile.signal`); 0 where it was not computed.
     """
 
     rows: float
@@ -159,6 +195,26 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     cost: float
     discovery_delta: float = 0.0
+    warnings: tuple[str, ...] = ()
+    null_blocks: tuple[tuple[int, ...], ...] = ()
+    noise: float = 0.0
+
+    @property
+    def table_columns(self) -> tuple[ColumnProfile, ...]:
+        """The columns of the table: all but the calendar parts, which come after them."""
+        return tuple(
+            column
+            for column in self.columns
+            if not (isinstance(column, CategoryProfile) and column.part_of is not None)
+        )
+
+    def parts(self, name: str) -> dict[Part, int]:
+        """Position of each calendar part of a datetime column."""
+        return {
+            column.part: index
+            for index, column in enumerate(self.columns)
+            if isinstance(column, CategoryProfile) and column.part_of == name and column.part is not None
+        }
 
     @property
     def row_count(self) -> int:
@@ -187,6 +243,9 @@ class Profile:
             "rows_sigma": self.rows_sigma,
             "cost": self.cost,
             "discovery_delta": self.discovery_delta,
+            "warnings": list(self.warnings),
+            "null_blocks": [list(block) for block in self.null_blocks],
+            "noise": self.noise,
             "columns": [column.to_json() for column in self.columns],
         }
 
@@ -195,7 +254,16 @@ class Profile:
         """The profile that `to_json` wrote."""
         kinds = {"numeric": NumericProfile, "category": CategoryProfile}
         columns = tuple(kinds[item["type"]].from_json(item) for item in content["columns"])
-        return cls(content["rows"], content["rows_sigma"], columns, content["cost"], content["discovery_delta"])
+        return cls(
+            content["rows"],
+            content["rows_sigma"],
+            columns,
+            content["cost"],
+            content["discovery_delta"],
+            tuple(content.get("warnings", ())),
+            tuple(tuple(block) for block in content.get("null_blocks", ())),
+            content.get("noise", 0.0),
+        )
 
 
 def project_simplex(counts: Floats, total: float, weights: Floats) -> Floats:
