@@ -6,44 +6,20 @@ condition only the part of each piece that lies in the row's region is used.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from synth_pipeline.encode.moment import spread_moments
+from synth_pipeline.encode.null_block import with_whole_blocks
+from synth_pipeline.encode.pieces import bin_pieces, systematic
 from synth_pipeline.encode.rounding import round_values
+from synth_pipeline.table.calendar import Part
 from synth_pipeline.table.encoded import EncodedTable
 from synth_pipeline.table.grid import Cells
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Floats, NumericProfile, Profile
 from synth_pipeline.table.region import Region
-
-_EMPTY_MASS = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Pieces:
-    """Parts of one bin with their released mass: half-open cell ranges of the working grid."""
-
-    starts: Cells
-    stops: Cells
-    masses: Floats
-
-    @property
-    def total(self) -> float:
-        """Mass of all pieces."""
-        return float(self.masses.sum())
-
-    def inside(self, ranges: tuple[tuple[int, int], ...]) -> "Pieces":
-        """The parts that lie in the given ranges, with the mass that an even spread inside each piece gives them."""
-        starts, stops, masses = [self.starts[:0]], [self.stops[:0]], [self.masses[:0]]
-        for low, high in ranges:
-            start, stop = np.maximum(self.starts, low), np.minimum(self.stops, high)
-            keep = stop > start
-            starts.append(start[keep])
-            stops.append(stop[keep])
-            masses.append((self.masses * (stop - start) / (self.stops - self.starts))[keep])
-        return Pieces(np.concatenate(starts), np.concatenate(stops), np.concatenate(masses))
 
 
 def decode(
@@ -62,13 +38,17 @@ def decode(
         regions: for each column index in `table.regions`, the regions that its numbers mean.
     """
     decoded: dict[str, object] = {}
-    for index, column in enumerate(profile.columns):
-        codes = table.codes[:, index]
+    whole = with_whole_blocks(table, profile, rng=rng)
+    for index, column in enumerate(profile.table_columns):
+        codes, labels, allowed = whole[:, index], table.regions.get(index), (regions or {}).get(index)
         if isinstance(column, CategoryProfile):
-            decoded[column.name] = _categories(codes, column, profile.shares(index), rng)
+            places = _places(codes, column, (labels, allowed), rng)
+            decoded[column.name] = _categories(places, column, profile.shares(index), rng)
             continue
-        labels = table.regions.get(index)
-        spread = _Spread(column, rng, table.ranks.get(index), (regions or {}).get(index))
+        parts: dict[Part, npt.NDArray[np.int64]] = {
+            part: whole[:, place].astype(np.int64) for part, place in profile.parts(column.name).items()
+        }
+        spread = _Spread(column, rng, table.ranks.get(index), allowed, parts)
         decoded[column.name] = _numbers(spread.cells(codes, labels), column)
     return pd.DataFrame(decoded)
 
@@ -77,8 +57,9 @@ def region_mass(column: ColumnProfile, region: Region) -> Floats:
     """Share of each code's released mass that lies in a region; the null code counts wholly or not at all."""
     mass = np.zeros(column.codes)
     if isinstance(column, CategoryProfile):
+        groups, within = column.group_of, column.within_groups()
         for start, stop in region.ranges:
-            mass[start : min(stop, len(column.categories))] = 1.0
+            mass += np.bincount(groups[start:stop], weights=within[start:stop], minlength=column.codes)
     else:
         ranges = _working_ranges(region, column)
         for bin_ in range(len(column.edges) - 1):
@@ -89,34 +70,30 @@ def region_mass(column: ColumnProfile, region: Region) -> Floats:
     return np.clip(mass, 0.0, 1.0)
 
 
-def bin_pieces(column: NumericProfile, bin_: int) -> Pieces:
-    """The pieces of one bin; the whole bin where no leaf was released inside it."""
-    low, high = int(column.edges[bin_]), int(column.edges[bin_ + 1])
-    if len(column.leaves):
-        first, last = np.searchsorted(column.leaves[:, 0], [low, high])
-        if last > first:
-            starts, stops = column.leaves[first:last, 0], column.leaves[first:last, 1]
-            return Pieces(starts, stops, column.masses[first:last] + _EMPTY_MASS * (stops - starts))
-    return Pieces(np.array([low]), np.array([high]), np.array([1.0]))
-
-
 class _Spread:
     """Spreads the rows of one numeric column over the cells of its working grid."""
 
     def __init__(
-        self, column: NumericProfile, rng: np.random.Generator, ranks: Floats | None, regions: tuple[Region, ...] | None
+        self,
+        column: NumericProfile,
+        rng: np.random.Generator,
+        ranks: Floats | None,
+        regions: tuple[Region, ...] | None,
+        parts: Mapping[Part, npt.NDArray[np.int64]],
     ) -> None:
         self.column = column
         self.rng = rng
         self.ranks = ranks
         self.regions = regions
+        self.parts = parts
 
     def cells(self, codes: npt.NDArray[np.int32], labels: npt.NDArray[np.int32] | None) -> Cells:
         """Working-grid cell of each row, -1 for null."""
         cells = np.full(len(codes), -1, dtype=np.int64)
         bins = len(self.column.edges) - 1
         keys = codes.astype(np.int64) if labels is None else codes + labels.astype(np.int64) * self.column.codes
-        order = np.argsort(keys, kind="stable")
+        narrow = keys.astype(np.uint16) if keys.max(initial=0) < 65_536 else keys  # 16 bits are sorted by radix
+        order = np.argsort(narrow, kind="stable")
         bounds = np.flatnonzero(np.diff(keys[order])) + 1
         for rows in np.split(order, bounds):
             if len(rows) == 0 or codes[rows[0]] >= bins:
@@ -128,6 +105,10 @@ class _Spread:
         pieces = bin_pieces(self.column, bin_)
         if label is not None and self.regions is not None:
             pieces = pieces.inside(_working_ranges(self.regions[label], self.column))
+        if self.parts:
+            parts: dict[Part, npt.NDArray[np.int64]] = {part: codes[rows] for part, codes in self.parts.items()}
+            cells[rows] = spread_moments(pieces, self.column, parts, rows=len(rows), rng=self.rng)
+            return
         chosen = np.sort(systematic(pieces.masses, len(rows), self.rng))
         rows = rows[np.argsort(self.ranks[rows])] if self.ranks is not None else self.rng.permutation(rows)
         starts, stops = pieces.starts[chosen], pieces.stops[chosen]
@@ -141,13 +122,6 @@ class _Spread:
         _, first, count = np.unique(chosen, return_index=True, return_counts=True)
         within = np.arange(len(chosen)) - np.repeat(first, count)
         return np.minimum((within + self.rng.random(len(chosen))) / np.repeat(count, count), 1 - 1e-12)
-
-
-def systematic(masses: Floats, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Systematic draws: each index as often as its share says, to within one, in increasing order."""
-    cumulative = np.cumsum(masses)
-    points = (np.arange(draws) + rng.random()) / draws * cumulative[-1]
-    return np.minimum(np.searchsorted(cumulative, points, side="right"), len(masses) - 1)
 
 
 def _working_ranges(region: Region, column: NumericProfile) -> tuple[tuple[int, int], ...]:
@@ -172,21 +146,52 @@ def _numbers(cells: Cells, column: NumericProfile) -> object:
     return np.where(null, np.nan, values.astype(np.float64))
 
 
+def _places(
+    codes: npt.NDArray[np.int32],
+    column: CategoryProfile,
+    confined: tuple[npt.NDArray[np.int32] | None, tuple[Region, ...] | None],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Place of each row's category in the list; after its end come the undiscovered rest and null, as in the codes."""
+    places = codes.astype(np.int64)
+    if not column.groups:
+        return places
+    labels, regions = confined
+    others = places - column.known + len(column.categories)
+    groups, within = column.group_of, column.within_groups()
+    keys = places if labels is None else places + labels.astype(np.int64) * column.codes
+    result = np.where(places >= column.known, others, 0)
+    for key in np.unique(keys[places < column.known]):
+        rows = np.flatnonzero(keys == key)
+        members = np.flatnonzero(groups == key % column.codes)
+        if labels is not None and regions is not None:
+            members = members[_inside(members, regions[int(labels[rows[0]])])]
+        result[rows] = rng.permutation(members[systematic(within[members], len(rows), rng)])
+    return result
+
+
+def _inside(places: npt.NDArray[np.int64], region: Region) -> npt.NDArray[np.bool_]:
+    return np.any([(places >= start) & (places < stop) for start, stop in region.ranges], axis=0)
+
+
 def _categories(
-    codes: npt.NDArray[np.int32], column: CategoryProfile, shares: Floats, rng: np.random.Generator
+    places: npt.NDArray[np.int64], column: CategoryProfile, shares: Floats, rng: np.random.Generator
 ) -> object:
-    """Values of category codes; a row of the undiscovered rest gets a discovered category, drawn by released shares."""
+    """Values of categories; a row of the undiscovered rest gets a discovered category, drawn by released shares."""
     known = len(column.categories)
-    drawn = codes.astype(np.int64)
+    drawn = places
     if column.has_rest and known:
         rest = drawn == known
-        weights = shares[:known] / shares[:known].sum()
+        weights = shares[column.group_of] * column.within_groups()
         drawn[rest] = rng.permutation(systematic(weights, int(rest.sum()), rng)) if rest.any() else 0
     if column.is_boolean and not column.nullable:
         return drawn == 1
-    values = np.empty(column.codes, dtype=object)
+    values = np.empty(known + int(column.has_rest) + int(column.nullable), dtype=object)
     values[:known] = column.categories
     values[known:] = None
     if column.has_rest and not known:
         values[0] = "other"
+    inferred = pd.Series(values, dtype=object).infer_objects()
+    if inferred.dtype == "str":
+        return inferred.array.take(drawn)
     return pd.Series(values[drawn], dtype=object).infer_objects()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_pipeline.errors import ModelError
+from synth_pipeline.table.calendar import CalendarPart, Part
 from synth_pipeline.table.column import category_key
 from synth_pipeline.table.encoded import Codes, Domain
 from synth_pipeline.table.native import NULL, NativeTable
@@ -31,12 +33,25 @@ class Encoder:
         """Codes of each row; int32, rows × columns."""
         codes = np.empty((table.rows, len(self.profile.columns)), dtype=np.int32)
         for index, column in enumerate(self.profile.columns):
-            native = table.columns[column.name].astype(np.int64)
             if isinstance(column, NumericProfile):
-                codes[:, index] = _bins(native, column)
+                codes[:, index] = _bins(table.columns[column.name].astype(np.int64), column)
+            elif column.part_of is not None and column.part is not None:
+                codes[:, index] = self._part(table, column, column.part)
             else:
+                native = table.columns[column.name].astype(np.int64)
                 codes[:, index] = _categories(native, column, table.vocabularies.get(column.name))
         return codes
+
+    def _part(self, table: NativeTable, column: CategoryProfile, part: Part) -> np.ndarray:
+        parent = next(item for item in self.profile.columns if item.name == column.part_of)
+        if not isinstance(parent, NumericProfile):
+            raise ModelError(
+                f"{column.name}: a calendar part of {parent.name!r}, which holds no moments; fit the model again"
+            )
+        native = table.columns[parent.name].astype(np.int64)
+        return np.where(
+            native == NULL, column.codes - 1, CalendarPart(parent.native, part).assign(np.maximum(native, 0))
+        )
 
 
 def _bins(native: np.ndarray, column: NumericProfile) -> np.ndarray:
@@ -47,9 +62,11 @@ def _bins(native: np.ndarray, column: NumericProfile) -> np.ndarray:
 def _categories(native: np.ndarray, column: CategoryProfile, vocabulary: tuple[str, ...] | None) -> np.ndarray:
     """Declared categories keep their index; discovered ones are looked up by name, all others are the rest."""
     if vocabulary is not None:
-        found = {category_key(category): code for code, category in enumerate(column.categories)}
-        lookup = np.array([found.get(key, len(column.categories)) for key in vocabulary] or [0], dtype=np.int64)
+        found = {
+            category_key(category): group for category, group in zip(column.categories, column.group_of, strict=True)
+        }
+        lookup = np.array([found.get(key, column.known) for key in vocabulary] or [0], dtype=np.int64)
         coded = lookup[np.maximum(native, 0)]
     else:
-        coded = native
+        coded = column.group_of[np.maximum(native, 0)]
     return np.where(native == NULL, column.codes - 1, coded)

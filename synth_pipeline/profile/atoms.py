@@ -11,6 +11,7 @@ from synth_pipeline.table.profile import Floats
 _ALL_CELLS_UP_TO = 131_072
 _MOST_ROUND_CELLS = 32_768
 _MOST_DENSE_CELLS = 32_768
+_FALSE_ATOMS = 0.2
 
 
 def candidates(grid: Grid, leaves: list[Leaf], *, least_mass: float) -> Cells:
@@ -40,14 +41,16 @@ def candidates(grid: Grid, leaves: list[Leaf], *, least_mass: float) -> Cells:
 def find_atoms(cells: Cells, counts: Floats, grid: Grid, sigma: float) -> npt.NDArray[np.intp]:
     """Which candidates are atoms: noisy count above a threshold that is lower for rounder values.
 
-    With m candidates as round as this one, fewer than 5 % of all such columns have any false atom (Bonferroni).
+    Each class of roundness is given the same chance of a false atom, together a fifth of a false atom a column (Bonferroni).
     """
+    factors = _round_factors(grid.cells)
+    chance = _FALSE_ATOMS / (len(factors) + 1)
     ticks = cells + grid.low
-    thresholds = np.full(len(cells), max(4.0, _upper_quantile(0.05 / len(cells))))
-    for factor in _round_factors(grid.cells):
+    thresholds = np.full(len(cells), max(4.0, upper_quantile(chance / max(len(cells), 1))))
+    for factor in factors:
         rounder = ticks % factor == 0
         if rounder.any():
-            thresholds[rounder] = max(3.0, _upper_quantile(0.05 / int(rounder.sum())))
+            thresholds[rounder] = max(3.0, upper_quantile(chance / int(rounder.sum())))
     thresholds[ticks == 0] = 3.0
     return np.flatnonzero(counts > thresholds * sigma)
 
@@ -90,6 +93,6 @@ def _round_factors(cells: int) -> list[int]:
     return factors
 
 
-def _upper_quantile(probability: float) -> float:
+def upper_quantile(probability: float) -> float:
     """The point that a standard normal variable exceeds with the given probability."""
     return -float(ndtri(probability))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from synth_pipeline.profile.moment import has_calendar
 from synth_pipeline.table.column import CategoricalColumn, DatetimeColumn, FloatColumn, IntegerColumn, ModelledColumn
 from synth_pipeline.table.grid import native_grid
 
@@ -19,10 +20,15 @@ SMALLEST_SHARE, LARGEST_SHARE = 0.12, 0.35
 
 
 def column_weight(column: ModelledColumn) -> float:
-    """Weight of a column in the profile's budget: 2 where bins or categories must be found, else 1."""
+    """Weight of a column in the profile's budget: 2 where bins must be found, 6 where names must be, else 1; 1 more for calendar parts.
+
+    A name that is not found is lost to every table, so the noise of a discovery costs more than that of any other column.
+    """
+    if isinstance(column, DatetimeColumn) and has_calendar(column):
+        return 3.0
     if isinstance(column, (IntegerColumn, FloatColumn, DatetimeColumn)):
         return 2.0 if native_grid(column).cells > NARROW_CELLS else 1.0
-    return 2.0 if isinstance(column, CategoricalColumn) and column.discover else 1.0
+    return 6.0 if isinstance(column, CategoricalColumn) and column.discover else 1.0
 
 
 def profile_share(columns: Mapping[str, ModelledColumn], *, rows: float, cost: float) -> float:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from synth_pipeline.profile.shrinkage import without_noise_tails
 from synth_pipeline.table.grid import Cells, Grid
 from synth_pipeline.table.profile import Floats, project_simplex
 
 LEVELS = (32, 256, 2048)
 _SPLIT_SIGMAS = 2.5
 _FLAT_SPLIT_SIGMAS = 1.5
+_LEAST_MAGNITUDE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,8 @@ def consistent_leaves(axis: Axis, counts: list[Floats], sigma: float) -> tuple[l
     """
     means, variances = _upward_means(axis, counts, sigma)
     total = max(float(means[0].sum()), 1.0)
-    roots = project_simplex(means[0], total, np.maximum(variances[0], 1e-9))
+    roots = without_noise_tails(means[0], variances[0])
+    roots = project_simplex(roots, total, np.where(roots == means[0], np.maximum(variances[0], 1e-9), 1e-9))
     cutter = _Cutter(axis, means, variances, sigma)
     for node in np.flatnonzero(axis.occupied(0)):
         cutter.cut(0, int(node), float(roots[node]))
@@ -85,9 +88,10 @@ def consistent_leaves(axis: Axis, counts: list[Floats], sigma: float) -> tuple[l
 
 def _warp(cells: Cells, grid: Grid) -> Floats:
     ends = np.array([grid.low, grid.low + grid.cells - 1], dtype=np.float64)
-    first, last = np.sign(ends) * np.log1p(np.abs(ends))
+    scale = max(1.0, _LEAST_MAGNITUDE * float(np.abs(ends).max()))
+    first, last = np.sign(ends) * np.log1p(np.abs(ends) / scale)
     values = (cells + grid.low).astype(np.float64)
-    logs = np.sign(values) * np.log1p(np.abs(values))
+    logs = np.sign(values) * np.log1p(np.abs(values) / scale)
     return 0.5 * (logs - first) / max(last - first, 1e-9) + 0.5 * cells / max(grid.cells - 1, 1)
 
 

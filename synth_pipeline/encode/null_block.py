@@ -1,0 +1,54 @@
+"""Null blocks in encoded rows: where the columns of a block disagree, the row is made wholly null in it, or wholly filled.
+
+A generator that knows noisy pairs gives some rows a mix of nulls that the table does not have. The majority of the block's columns decides
+such a row; what is missing is taken from a row in which nothing is, so that the filled values fit one another. Post-processing: free.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_pipeline.table.encoded import Codes, EncodedTable
+from synth_pipeline.table.profile import Profile
+
+
+def with_whole_blocks(table: EncodedTable, profile: Profile, *, rng: np.random.Generator) -> Codes:
+    """The codes of the table, each null block wholly null or not at all in every row.
+
+    Columns that a condition confines (those with regions) are never changed; the first of them decides.
+    """
+    codes = table.codes
+    for block in profile.null_blocks:
+        codes = _repaired(codes, block, profile, (frozenset(table.regions), rng))
+    return codes
+
+
+def _repaired(
+    codes: Codes, block: tuple[int, ...], profile: Profile, how: tuple[frozenset[int], np.random.Generator]
+) -> Codes:
+    fixed, rng = how
+    null_codes = np.array([profile.columns[index].codes - 1 for index in block])
+    is_null = codes[:, list(block)] == null_codes
+    mixed = np.flatnonzero(is_null.any(1) & ~is_null.all(1))
+    if len(mixed) == 0:
+        return codes
+    leaders = [place for place, index in enumerate(block) if index in fixed]
+    decides = is_null[mixed, leaders[0]] if leaders else is_null[mixed].mean(1) >= 0.5
+    donors = np.flatnonzero(~is_null.any(1))
+    if len(donors) == 0 and not leaders:
+        decides = np.ones(len(mixed), dtype=bool)
+    result = codes.copy()
+    filled = mixed[~decides]
+    givers = donors[rng.integers(0, len(donors), len(filled))] if len(donors) else filled
+    for place, index in enumerate(block):
+        if index in fixed:
+            continue
+        result[mixed[decides], index] = null_codes[place]
+        lacking = is_null[filled, place]
+        for column in (index, *profile.parts(profile.columns[index].name).values()):
+            _copy(result, codes, column, (filled[lacking], givers[lacking]))
+    return result
+
+
+def _copy(result: Codes, codes: Codes, column: int, rows: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]) -> None:
+    """Codes of one column taken from the giving rows."""
+    result[rows[0], column] = codes[rows[1], column]
