@@ -21,7 +21,6 @@ GeneratorKind: TypeAlias = Literal[
     "auto", "maxent", "mixture", "aim", "mst", "privbayes", "copula", "independent",
     "autoregressive", "vae", "gan", "diffusion", "pate_gan", "hybrid",
 ]  # fmt: skip
-BUILT_GENERATORS: tuple[GeneratorKind, ...] = ("auto", "maxent", "autoregressive")
 Severity: TypeAlias = Literal["block", "warn"]
 
 
@@ -219,21 +218,22 @@ class Spec(_Section):
         if unit is not None and not isinstance(self.columns.get(unit), IdentifierColumn):
             raise ValueError(f"privacy.unit.column: {unit!r} must be declared under columns with kind: identifier")
         wanted = {"benchmark.target": [self.benchmark.target] if self.benchmark else []}
+        wanted |= {f"columns.{name}.determined_by": [parent] for name, parent in self.determined.items()}
         wanted["fairness.sensitive"] = list(self.fairness.sensitive) if self.fairness else []
         for key, names in wanted.items():
             for name in names:
                 if name not in self.modelled:
                     raise ValueError(f"{key}: no modelled column {name!r}; there are {', '.join(self.modelled)}")
+        for name, parent in self.determined.items():
+            if parent == name or self.determined.get(parent) == name:
+                raise ValueError(
+                    f"columns.{name}.determined_by: {parent!r} and {name!r} determine each other; declare one of the two"
+                )
         return self
 
     @model_validator(mode="after")
     def _only_what_is_built(self) -> "Spec":
         for key, is_asked, remedy in (
-            (
-                f"generator.kind: {self.generator.kind}",
-                self.generator.kind not in BUILT_GENERATORS,
-                f"use {', '.join(BUILT_GENERATORS)}",
-            ),
             ("drift", self.drift is not None, "leave the section out"),
             ("fairness", self.fairness is not None, "leave the section out"),
             ("privacy.cap.period", self.privacy.cap.period is not None, "use null"),
@@ -243,6 +243,13 @@ class Spec(_Section):
             if is_asked:
                 raise ValueError(f"{key}: not built yet; {remedy}")
         return self
+
+    @property
+    def determined(self) -> dict[str, str]:
+        """The columns that are declared to be functions of another one, and that other column."""
+        return {
+            name: column.determined_by for name, column in self.modelled.items() if column.determined_by is not None
+        }
 
     @property
     def modelled(self) -> dict[str, ModelledColumn]:

@@ -11,7 +11,7 @@ released.
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -34,7 +34,7 @@ from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Cap, Ledger, Res
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
-from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.release.model import ReleasedModel, resolved_columns
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
@@ -197,12 +197,13 @@ def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: Runtim
     """Train the generator on what is left of the budget, and commit the walk to the ledger."""
     engine = engine_for(walk.plan.generator)
     curator = walk.curator(snapshot, stage="generator", spent=profiled.events)
+    rules = Rules.from_spec(walk.spec).compile(resolved_columns(walk.spec, profiled.profile))
     generator = engine.fit(
         curator,
         profiled.profile,
         engine.make_config(walk.spec),
         budget=walk.plan.budget,
-        runtime=runtime or RuntimeConfig(),
+        runtime=replace(runtime or RuntimeConfig(), rules=rules.tables),
     )
     events = curator.events
     walk.ledger.commit(walk.reservation, events, composed_epsilon(events, walk.plan.budget.delta))

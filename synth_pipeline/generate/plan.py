@@ -8,6 +8,7 @@ from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
+from synth_pipeline.profile.signal import rows_wanted
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
 
@@ -23,6 +24,7 @@ class Plan:
         events: what is reserved.
         lines: each charge with its part of the walk's ε, in proportion to its cost; they sum to ε. (Alone each would cost more than
             its part: the whole composes to less than a sum of ε taken one by one.)
+        rows_wanted: rows from which on ε carries these columns without a warning; from public facts alone.
     """
 
     dataset: str
@@ -30,6 +32,7 @@ class Plan:
     budget: Budget
     events: tuple[Event, ...]
     lines: tuple[ChargeLine, ...]
+    rows_wanted: int = 1
 
     @property
     def epsilon(self) -> float:
@@ -47,6 +50,7 @@ class Plan:
             "generator": self.generator,
             "epsilon": self.epsilon,
             "delta": self.budget.delta,
+            "rows_wanted": self.rows_wanted,
             "charges": [asdict(line) for line in self.lines],
         }
 
@@ -66,4 +70,5 @@ def make_plan(spec: Spec) -> Plan:
     kind = chosen_kind(spec)
     budget = budget_of(spec)
     engine = engine_for(kind).plan(spec, budget)
-    return Plan(spec.dataset, kind, budget, engine.events, engine.lines)
+    wanted = rows_wanted(spec.modelled, cost=budget.cost)
+    return Plan(spec.dataset, kind, budget, engine.events, engine.lines, wanted)

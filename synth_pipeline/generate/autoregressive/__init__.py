@@ -1,4 +1,4 @@
-"""A small autoregressive network over encoded columns, trained by DP-SGD with Opacus on the Poisson batches that a curator deals.
+"""A small autoregressive network over encoded columns, trained by DP-SGD on the Poisson batches that a curator deals.
 
-Belongs here: its features, network, training, sampling, saving. Does not: dealing batches or accounting (privacy), bins (profile).
+Belongs here: its features, networks, losses, sampling, imputation, saving. Does not: dealing batches (privacy), clipping and noise (dpsgd).
 """

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from synth_pipeline.encode.condition import Condition, SubDomain
 from synth_pipeline.errors import ConstraintError
-from synth_pipeline.generate.autoregressive.model import PairModel, draw_codes, log_sum_exp, softmax
+from synth_pipeline.generate.autoregressive.model import ColumnModel, draw_codes, log_sum_exp, softmax
 from synth_pipeline.table.encoded import Codes
 
 _LEAST_POOL = 2048
@@ -74,7 +74,7 @@ class ConditionalSampler:
         proposal_bias: biases calibrated for the proposal's order.
     """
 
-    model: PairModel
+    model: ColumnModel
     order: tuple[int, ...]
     where: Condition
     proposal_bias: npt.NDArray[np.float32]
@@ -90,7 +90,7 @@ class ConditionalSampler:
         return pool.resampled(rows, rng)
 
     def _pool(self, rows: int, rng: np.random.Generator) -> Particles:
-        model = PairModel(self.model.domain, self.model.features, self.model.couplings, self.proposal_bias)
+        model = self.model.with_bias(self.proposal_bias)
         head = self._propose(model, _HEAD_FACTOR * rows, rng).resampled(rows, rng)
         named = proposal_order(self.order, self.where)[: len(self.where.subdomains)]
         known, log_proposal = model.blank(rows), np.zeros(rows)
@@ -105,7 +105,7 @@ class ConditionalSampler:
             model.learn(known, column, codes[:, column])
         return Particles(codes, head.regions, self.model.log_likelihood(codes, self.order) - log_proposal)
 
-    def _propose(self, model: PairModel, rows: int, rng: np.random.Generator) -> Particles:
+    def _propose(self, model: ColumnModel, rows: int, rng: np.random.Generator) -> Particles:
         """The named columns, weighted by the product of their masked normalisers."""
         codes = np.zeros((rows, len(model.domain)), dtype=np.int32)
         regions = np.zeros((rows, len(self.where.subdomains)), dtype=np.int64)

@@ -1,12 +1,14 @@
 """What can change the mechanism of the autoregressive network: its constants, and the DP-SGD event that they plan."""
 
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.accounting import calibrate_noise_multiplier
+from synth_pipeline.generate.dpsgd.config import DPSGDConfig
+from synth_pipeline.generate.dpsgd.planning import plan_event
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
+
+Network = Literal["couplings", "transformer"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class AutoregressiveConfig:
         categories: most categories of an unordered column with a feature of their own; the rarest others share one.
         smoothness: how far along its released distribution an ordered column's effect stays alike (0 to 1).
         roughness: share of an ordered column's effect that may jump from code to code.
+        network: "couplings", or "transformer" (measured in one under-trained run of 60 steps only, see benchmarks/README.md).
+        width: transformer: features of a place.
+        layers: transformer: causal blocks.
+        heads: transformer: attention heads.
+        learning_rate: transformer: Adam's first step length; its clipping norm is `network_clip_norm`.
+        network_clip_norm: transformer: largest L2 norm of one row's gradient.
     """
 
     target: str | None = None
@@ -44,35 +52,52 @@ class AutoregressiveConfig:
     categories: int = 64
     smoothness: float = 0.15
     roughness: float = 0.3
+    network: Network = "couplings"
+    width: int = 32
+    layers: int = 1
+    heads: int = 4
+    learning_rate: float = 3e-3
+    network_clip_norm: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse constants for which the guarantee or the training would mean nothing."""
-        if not (0 < self.clip_norm < float("inf")):
-            raise PrivacyError(f"autoregressive: clip_norm is {self.clip_norm!r}; it must be a finite number above 0")
-        if not 0 < self.sample_rate <= 1:
-            raise PrivacyError(f"autoregressive: sample_rate is {self.sample_rate!r}; it must be in (0, 1]")
-        if self.steps < 1:
-            raise PrivacyError(f"autoregressive: steps is {self.steps!r}; it must be at least 1")
+        self.training()
         if self.random_orders < 0 or not 0 < self.main_share <= 1:
             raise PrivacyError("autoregressive: random_orders must be at least 0, and main_share in (0, 1]")
+        if self.network not in get_args(Network):
+            raise PrivacyError(f"autoregressive: network is {self.network!r}; use {' or '.join(get_args(Network))}")
+        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
+            raise PrivacyError("autoregressive: width, layers and heads must be at least 1, and heads divide width")
 
-    def plan_event(self, *, epsilon: float, delta: float, profile_cost: float) -> SubsampledGaussianEvent:
-        """The training event that, after a profile of Gaussian cost μ², spends the rest of (ε, δ).
+    @property
+    def order_weights(self) -> tuple[float, ...]:
+        """Weight of the main order and of each random one in a row's loss."""
+        others = self.random_orders
+        return (self.main_share, *[(1 - self.main_share) / others] * others) if others else (1.0,)
 
-        Privacy:
-            Reads public facts only. The noise multiplier is the smallest for which Gaussian of μ² = profile_cost and all steps
-            compose to ε at δ (privacy-loss distributions).
-
-        Raises:
-            PrivacyError: if the profile leaves nothing.
-        """
-        return SubsampledGaussianEvent(
-            stage="generator",
-            purpose=PURPOSE,
-            noise_multiplier=_noise_multiplier(self.sample_rate, self.steps, (epsilon, delta), profile_cost),
+    def training(self) -> DPSGDConfig:
+        """The constants of the DP-SGD run among these."""
+        if self.network == "transformer":
+            return DPSGDConfig(
+                sample_rate=self.sample_rate,
+                steps=self.steps,
+                clip_norm=self.network_clip_norm,
+                learning_rate=self.learning_rate,
+                optimizer="adam",
+                averaging=self.averaging,
+            )
+        return DPSGDConfig(
             sample_rate=self.sample_rate,
             steps=self.steps,
+            clip_norm=self.clip_norm,
+            learning_rate=self.step_length,
+            momentum=self.momentum,
+            averaging=self.averaging,
         )
+
+    def plan_event(self, *, epsilon: float, delta: float, profile_cost: float) -> SubsampledGaussianEvent:
+        """The training event that, after a profile of Gaussian cost μ², spends the rest of (ε, δ); see `dpsgd.planning`."""
+        return plan_event(self.training(), epsilon=epsilon, delta=delta, profile_cost=profile_cost, purpose=PURPOSE)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, hashed into the certificate."""
@@ -85,10 +110,3 @@ class AutoregressiveConfig:
 
 
 PURPOSE = "autoregressive network: DP-SGD"
-
-
-@lru_cache(maxsize=64)
-def _noise_multiplier(sample_rate: float, steps: int, level: tuple[float, float], before: float) -> float:
-    """The calibration takes a second, and a walk asks for it when it plans and when it trains."""
-    epsilon, delta = level
-    return calibrate_noise_multiplier(before=before, sample_rate=sample_rate, steps=steps, epsilon=epsilon, delta=delta)

@@ -1,7 +1,6 @@
 """The autoregressive network from end to end: FEATURES → TRAIN (DP-SGD) → CALIBRATE → SAMPLE; and its files."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,15 @@ from safetensors.numpy import load_file, save_file
 
 from synth_pipeline.encode.condition import Condition
 from synth_pipeline.encode.encoder import Encoder
-from synth_pipeline.errors import ModelError, PrivacyError
+from synth_pipeline.errors import ModelError
 from synth_pipeline.generate.autoregressive.conditional import ConditionalSampler, check_condition, proposal_order
 from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
-from synth_pipeline.generate.autoregressive.features import Features, make_features
-from synth_pipeline.generate.autoregressive.model import PairModel, calibrate, draw_rows
+from synth_pipeline.generate.autoregressive.course import Course
+from synth_pipeline.generate.autoregressive.features import Features
+from synth_pipeline.generate.autoregressive.impute import impute_rows
+from synth_pipeline.generate.autoregressive.model import ColumnModel, PairModel, calibrate, draw_rows
 from synth_pipeline.generate.autoregressive.planning import PROFILE_SHARE, make_config, plan, training_event
+from synth_pipeline.generate.dpsgd.planning import deal_batches
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
@@ -46,7 +48,7 @@ class Autoregressive:
         facts: released facts about the training.
     """
 
-    model: PairModel
+    model: ColumnModel
     order: tuple[int, ...]
     shares: npt.NDArray[np.float64]
     config: AutoregressiveConfig
@@ -84,11 +86,14 @@ class Autoregressive:
             np.concatenate(codes), self.domain, {column: placed[:, axis] for axis, column in enumerate(named)}
         )
 
+    def impute(self, table: EncodedTable, *, rng: np.random.Generator) -> EncodedTable:
+        """The rows with every unknown cell (code -1) drawn by the network's law given the row's known cells."""
+        return EncodedTable(impute_rows(self.model, self.order, table.codes, rng), self.domain)
+
     def save(self, folder: Path) -> None:
         """Write `autoregressive.safetensors` and `autoregressive.json` into an existing folder."""
         arrays = {
-            "couplings": self.model.couplings,
-            "features": self.model.features.table,
+            **self.model.arrays(),
             "bias": self.model.bias,
             "shares": self.shares,
         }
@@ -99,7 +104,7 @@ class Autoregressive:
         content = {
             "names": self.domain.names,
             "sizes": self.domain.sizes,
-            "widths": self.model.features.widths,
+            "widths": self.model.features.widths if isinstance(self.model, PairModel) else (),
             "order": self.order,
             "config": self.config.to_json(),
             "events": [event.to_dict() for event in self.events],
@@ -112,7 +117,7 @@ class Autoregressive:
         order = proposal_order(self.order, where)
         bias = self.model.bias
         if order != self.order:
-            start = PairModel(self.domain, self.model.features, self.model.couplings, _log(self.shares))
+            start = self.model.with_bias(_log(self.shares))
             bias = calibrate(start, order, _by_column(self.shares, self.domain), rows=_PROPOSAL_ROWS, rng=rng)
         return ConditionalSampler(self.model, self.order, where, bias)
 
@@ -136,39 +141,23 @@ def fit(
     Raises:
         PrivacyError: if people may have several rows, or the budget does not cover the planned training.
     """
-    from synth_pipeline.generate.autoregressive.network import Loss, PairCouplings
-    from synth_pipeline.generate.autoregressive.training import Noise, Trainer, train
-
     view = curator.encoded(Encoder(profile))
     event = training_event(config, budget)
-    batches = view.poisson_batches(
-        sample_rate=event.sample_rate,
-        noise_multiplier=event.noise_multiplier,
-        steps=event.steps,
-        purpose=event.purpose,
-    )
-    if view.events[-1] != event:
-        raise PrivacyError("autoregressive: the curator charged another training than was planned; nothing was trained")
+    batches = deal_batches(view, event)
+    order, rng = main_order(view.domain, config.target), runtime.generator()
+    trained, weights = Course(profile, view.domain, config, event, order, runtime, rng).run(batches)
     shares = [profile.shares(index) for index in range(len(profile.columns))]
-    features, order = make_features(profile, config), main_order(view.domain, config.target)
     flat = np.concatenate(shares)
-    weights = [config.target_weight if name == config.target else 1.0 for name in view.domain.names]
-    couplings = PairCouplings(features.widths, runtime.device)
-    loss = Loss(view.domain, features, _log(flat), weights, device=runtime.device)
-    trainer = Trainer(couplings, loss, config=config, noise=Noise(event.noise_multiplier))
-    rng = runtime.generator()
-    trained = train(trainer, batches, order, rng=rng, progress=runtime.report)
-    model = PairModel(view.domain, features, trained, _log(flat))
-    bias = calibrate(model, order, shares, rows=_CALIBRATION_ROWS, rng=rng)
+    model = trained.with_bias(calibrate(trained, order, shares, rows=_CALIBRATION_ROWS, rng=rng))
     facts = {
-        "parameters": _pair_weights(features.widths),
+        "parameters": weights,
         "steps": event.steps,
         "sample_rate": event.sample_rate,
         "noise_multiplier": round(event.noise_multiplier, 4),
         "expected_batch_rows": round(event.sample_rate * profile.rows),
         "order": [view.domain.names[column] for column in order],
     }
-    return Autoregressive(PairModel(view.domain, features, trained, bias), order, flat, config, view.events, facts)
+    return Autoregressive(model, order, flat, config, view.events, facts)
 
 
 def load(folder: Path) -> Autoregressive:
@@ -181,11 +170,16 @@ def load(folder: Path) -> Autoregressive:
         content = json.loads((folder / "autoregressive.json").read_text(encoding="utf-8"))
         arrays = load_file(str(folder / "autoregressive.safetensors"))
         domain = Domain(tuple(content["names"]), tuple(content["sizes"]))
-        features = Features(arrays["features"], tuple(content["widths"]))
-        model = PairModel(domain, features, arrays["couplings"], arrays["bias"])
         events = tuple(event_from_dict(item) for item in content["events"])
         config = AutoregressiveConfig.from_json(content["config"])
         order, shares, facts = tuple(content["order"]), arrays["shares"], content["facts"]
+        if config.network == "transformer":
+            from synth_pipeline.generate.autoregressive.transformer import read_model
+
+            model: ColumnModel = read_model(domain, config, order, arrays)
+        else:
+            features = Features(arrays["features"], tuple(content["widths"]))
+            model = PairModel(domain, features, arrays["couplings"], arrays["bias"])
     except Exception as error:  # noqa: BLE001  safetensors raises its own kind of exception for a damaged file
         raise ModelError(
             f"{folder}: not a readable autoregressive model ({type(error).__name__}); fit it again"
@@ -208,8 +202,3 @@ def _log(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 def _by_column(flat: npt.NDArray[np.float64], domain: Domain) -> list[npt.NDArray[np.float64]]:
     return [flat[part] for part in domain.slices()]
-
-
-def _pair_weights(widths: Sequence[int]) -> int:
-    """Weights that are trained: one for each pair of features of two different columns."""
-    return (sum(widths) ** 2 - sum(width**2 for width in widths)) // 2

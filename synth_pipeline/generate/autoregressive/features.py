@@ -11,14 +11,39 @@ Unordered codes have k(a, b) = [a = b]: one feature each.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
+from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Profile
 
 Floats = npt.NDArray[np.float32]
+
+
+class FeatureConfig(Protocol):
+    """Constants of the features."""
+
+    @property
+    def features(self) -> int:
+        """Most features of an ordered column."""
+        ...
+
+    @property
+    def categories(self) -> int:
+        """Most categories of an unordered column with a feature of their own; the rarest others share one."""
+        ...
+
+    @property
+    def smoothness(self) -> float:
+        """How far along its released distribution an ordered column's effect stays alike (0 to 1)."""
+        ...
+
+    @property
+    def roughness(self) -> float:
+        """Share of an ordered column's effect that may jump from code to code."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +68,12 @@ class Features:
         stops = np.cumsum(self.widths)
         return slice(int(stops[column]) - self.widths[column], int(stops[column]))
 
+    def block(self, domain: Domain, column: int) -> Floats:
+        """Features of each code of a column (codes, its features)."""
+        return self.table[domain.slices()[column], self.part(column)]
 
-def make_features(profile: Profile, config: AutoregressiveConfig) -> Features:
+
+def make_features(profile: Profile, config: FeatureConfig) -> Features:
     """Features of every column of a profile; post-processing of released facts."""
     blocks = [
         _ordered(column, profile.shares(index), config)
@@ -61,7 +90,7 @@ def make_features(profile: Profile, config: AutoregressiveConfig) -> Features:
     return Features(table, widths)
 
 
-def _ordered(column: ColumnProfile, shares: npt.NDArray[np.float64], config: AutoregressiveConfig) -> Floats:
+def _ordered(column: ColumnProfile, shares: npt.NDArray[np.float64], config: FeatureConfig) -> Floats:
     """Leading eigenvectors of the prior; null stands apart from the order."""
     known = len(shares) - int(column.nullable) - int(isinstance(column, CategoryProfile) and column.has_rest)
     inside = shares[:known] / shares[:known].sum()

@@ -1,7 +1,8 @@
 """The trained network as plain arrays, and drawing columns one after another from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,44 @@ Floats = npt.NDArray[np.float32]
 _GOLDEN = (5**0.5 - 1) / 2
 _POWER_STEPS = 6
 _CALIBRATION_STEPS = 60
+
+
+class ColumnModel(Protocol):
+    """A trained network that draws one column after another; what it knows of rows is an array, one line a row."""
+
+    @property
+    def domain(self) -> Domain:
+        """The encoded columns."""
+        ...
+
+    @property
+    def bias(self) -> Floats:
+        """Logit of each code that is added to the network's, all codes side by side."""
+        ...
+
+    def with_bias(self, bias: Floats) -> Self:
+        """The same network with other biases."""
+        ...
+
+    def blank(self, rows: int) -> npt.NDArray[Any]:
+        """State of rows of which no column is known."""
+        ...
+
+    def logits(self, column: int, known: npt.NDArray[Any]) -> Floats:
+        """Logits of a column given the known ones (rows, codes)."""
+        ...
+
+    def learn(self, known: npt.NDArray[Any], column: int, codes: npt.NDArray[np.integer]) -> None:
+        """Make a column known, in place."""
+        ...
+
+    def log_likelihood(self, codes: Codes, order: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Log-probability of each row when columns are drawn in an order."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights to be saved."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +70,14 @@ class PairModel:
     features: Features
     couplings: Floats
     bias: Floats
+
+    def with_bias(self, bias: Floats) -> Self:
+        """The same network with other biases."""
+        return replace(self, bias=bias)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights to be saved."""
+        return {"couplings": self.couplings, "features": self.features.table}
 
     def blank(self, rows: int) -> Floats:
         """Features of rows of which no column is known."""
@@ -57,7 +104,7 @@ class PairModel:
         return total
 
 
-def draw_rows(model: PairModel, order: Sequence[int], rows: int, rng: np.random.Generator) -> Codes:
+def draw_rows(model: ColumnModel, order: Sequence[int], rows: int, rng: np.random.Generator) -> Codes:
     """Rows of the model (rows, columns)."""
     codes, known = np.empty((rows, len(model.domain)), dtype=np.int32), model.blank(rows)
     for column in order:
@@ -67,7 +114,7 @@ def draw_rows(model: PairModel, order: Sequence[int], rows: int, rng: np.random.
 
 
 def calibrate(
-    model: PairModel,
+    model: ColumnModel,
     order: Sequence[int],
     shares: Sequence[npt.NDArray[np.float64]],
     *,

@@ -5,17 +5,18 @@
 B are the fixed features (see `features`); W is all that is trained. To first order the association of two columns is the same matrix read
 in either direction, so both directions share it, and so do all orders. Hidden layers were tried and cost more in noise than they won.
 
-Opacus clips by *ghost norms*: the norm of each row's gradient is computed in closed form, without the gradient (Li, Tramèr, Liang and
-Hashimoto 2022; Goodfellow 2015). The norm sampler of `PairCouplings` is registered here and checked against the gradients by a test.
+Each row's gradient is clipped by book-keeping: its norm is computed in closed form, without the gradient. The rule of `PairCouplings` is
+registered here and checked against the gradients by a test.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from opacus.grad_sample import register_norm_sampler
+from torch import nn
 
 from synth_pipeline.generate.autoregressive.features import Features
+from synth_pipeline.generate.dpsgd.rules import RowGradients, Sums, register_rule
 from synth_pipeline.table.encoded import Domain
 
 
@@ -47,36 +48,47 @@ class PairCouplings(torch.nn.Module):
         """Whether column i comes before column j in order k (K, j, i)."""
         return (self.positions[:, None, :] < self.positions[:, :, None]).float()
 
+    def masks(self) -> torch.Tensor:
+        """Whether feature i's column comes before feature o's in order k (K, o, i)."""
+        is_before = self.positions[:, self.columns]
+        return (is_before[:, None, :] < is_before[:, :, None]).float()
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Effects on each column's features of the columns before it.
 
         Shapes:
             (batch, F) → (batch, K, F).
         """
-        is_before = self.positions[:, self.columns]
-        masks = (is_before[:, None, :] < is_before[:, :, None]).float()
-        return torch.einsum("bi,koi->bko", features, self.symmetric()[None] * masks)
+        return torch.einsum("bi,koi->bko", features, self.symmetric()[None] * self.masks())
 
 
-@register_norm_sampler(PairCouplings)
-def coupling_norms(
-    layer: PairCouplings, activations: list[torch.Tensor], backprops: torch.Tensor
-) -> dict[torch.nn.Parameter, torch.Tensor]:
-    """Norm of each row's gradient with respect to the couplings, all orders summed.
+@register_rule(PairCouplings)
+def coupling_gradients(layer: nn.Module, features: torch.Tensor, backprops: torch.Tensor) -> RowGradients:
+    """The rows' gradients with respect to the couplings, all orders summed.
 
     The block of the pair (j, i) has gradient G_j f_iᵀ + f_j G_iᵀ, where G_j sums the back-propagated g_j over the orders with i before j,
     and G_i over the others. Its squared norm is |G_j|²|f_i|² + |f_j|²|G_i|² + 2 (G_j·f_j)(G_i·f_i).
 
     Shapes:
-        activations[0] (batch, F), backprops (batch, K, F) → (batch,).
+        features (batch, F), backprops (batch, K, F) → norms (batch,), weighted sum (F, F).
     """
-    features, member, before = activations[0], layer.member, layer.before()
+    if not isinstance(layer, PairCouplings):
+        raise TypeError(type(layer))
+    member, before = layer.member, layer.before()
     sizes = (features**2) @ member
     gram = torch.einsum("bkf,blf,fj->bklj", backprops, backprops, member)
     direct = torch.einsum("bklj,kji,lji,bi->b", gram, before, before, sizes)
     toward = torch.einsum("bkj,kji->bji", (backprops * features[:, None]) @ member, before)
     cross = (toward * toward.transpose(1, 2)).sum(dim=(1, 2))
-    return {layer.weight: (direct + cross).clamp(min=0.0).sqrt()}
+
+    def weighted_sum(weights: torch.Tensor) -> Sums:
+        weighted = features * weights[:, None]
+        both = torch.zeros_like(layer.weight)
+        for order, mask in enumerate(layer.masks()):
+            both += (backprops[:, order].T @ weighted) * mask
+        return {layer.weight: (both + both.T) * layer.lower}
+
+    return RowGradients((direct + cross).clamp(min=0.0), weighted_sum)
 
 
 class Loss:
@@ -104,13 +116,12 @@ class Loss:
         self._table = torch.tensor(features.table, device=device)
         self._log_shares = torch.tensor(log_shares, dtype=torch.float32, device=device)
         self._weights = torch.tensor(weights, dtype=torch.float32, device=device) / len(domain)
-        self._device = device
 
-    def inputs(self, codes: np.ndarray) -> torch.Tensor:
+    def inputs(self, codes: torch.Tensor) -> torch.Tensor:
         """Features of rows (batch, F)."""
         return torch.nn.functional.embedding_bag(self._flat(codes), self._table, mode="sum")
 
-    def per_row(self, effects: torch.Tensor, codes: np.ndarray, orders: torch.Tensor) -> torch.Tensor:
+    def per_row(self, effects: torch.Tensor, codes: torch.Tensor, orders: torch.Tensor) -> torch.Tensor:
         """Loss of each row.
 
         Shapes:
@@ -122,5 +133,5 @@ class Loss:
         sums = torch.stack([part.logsumexp(dim=-1) for part in logits.split(self._sizes, dim=-1)], dim=-1)
         return ((sums - logits.gather(2, flat)) @ self._weights) @ orders
 
-    def _flat(self, codes: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(codes, dtype=torch.long, device=self._device) + self._offsets
+    def _flat(self, codes: torch.Tensor) -> torch.Tensor:
+        return codes + self._offsets

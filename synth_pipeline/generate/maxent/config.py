@@ -5,9 +5,33 @@ The rules read the noisy row count, the budget and the public schema only.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class SelectionConfig(Protocol):
+    """Constants that the selection of tables reads; see `MaxentConfig` for their meaning."""
+
+    @property
+    def target_weight(self) -> float:
+        """Factor on the score of a pair with the target."""
+        ...
+
+    @property
+    def noise_penalty(self) -> float:
+        """How much of a table's expected noise is taken off its score."""
+        ...
+
+    @property
+    def cells_power(self) -> float:
+        """Cost of a picked table ∝ cells to this power."""
+        ...
+
+    @property
+    def rectangles(self) -> tuple[int, ...]:
+        """Sizes of the adaptive partitions of a pair."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -17,12 +41,13 @@ class MaxentConfig:
     Attributes:
         target: public target column; its pairs weigh more in the selection, and each gets at least a coarse table.
         target_weight: factor on the score of a pair with the target.
+        determined: dependencies that the specification declares: (column, the column that determines it).
         dependency_share: share of the walk's cost for functional dependencies.
         noise_penalty: how much of a table's expected noise is taken off its score.
         cells_power: cost of a picked table ∝ cells to this power.
         groups: sizes of the coarse maps of a column, beside the full one.
         rectangles: sizes of the adaptive partitions of a pair, from the second round on.
-        ridge: precision of the prior on log-factors, in units of the noise of their table.
+        ridge: pull of a log-factor towards 0, in units of the noise of its table; levels off where the factor is large.
         chains: number of Gibbs chains of the fit.
         sweeps: sweeps after each round but the last.
         final_sweeps: sweeps after the last round.
@@ -30,12 +55,13 @@ class MaxentConfig:
 
     target: str | None = None
     target_weight: float = 1.5
+    determined: tuple[tuple[str, str], ...] = ()
     dependency_share: float = 0.015
     noise_penalty: float = 0.4
     cells_power: float = 0.4
     groups: tuple[int, ...] = (12, 5)
     rectangles: tuple[int, ...] = (36, 144)
-    ridge: float = 0.5
+    ridge: float = 2.0
     chains: int = 2048
     sweeps: int = 20
     final_sweeps: int = 50
@@ -51,6 +77,7 @@ class MaxentConfig:
             **content,
             "groups": tuple(content["groups"]),
             "rectangles": tuple(content["rectangles"]),
+            "determined": tuple((column, by) for column, by in content["determined"]),
         }
         return cls(**plain)
 

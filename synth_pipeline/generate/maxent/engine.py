@@ -5,6 +5,7 @@ junction tree, so no limit on treewidth, and the chains are the rows.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +18,30 @@ from safetensors.numpy import load_file, save_file
 from synth_pipeline.encode.condition import Condition
 from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.errors import ModelError
-from synth_pipeline.generate.maxent.config import MaxentConfig, RoundPlan, plan_rounds
-from synth_pipeline.generate.maxent.dependency import Dependency, screen_dependencies
+from synth_pipeline.generate.maxent.config import MaxentConfig, RoundPlan
+from synth_pipeline.generate.maxent.dependency import Dependency
 from synth_pipeline.generate.maxent.evidence import draw_dependent, make_evidence
 from synth_pipeline.generate.maxent.field import Field, start_field
 from synth_pipeline.generate.maxent.fit import FitResult, Fitter, Measurement, OneWays, make_targets, table_key
-from synth_pipeline.generate.maxent.grouping import group_columns
+from synth_pipeline.generate.maxent.impute import FieldImputer
 from synth_pipeline.generate.maxent.planning import PROFILE_SHARE, make_config, plan
 from synth_pipeline.generate.maxent.ranks import RankModel, fit_ranks
 from synth_pipeline.generate.maxent.sample import Sampler
-from synth_pipeline.generate.maxent.select import PairJoints, Selector
+from synth_pipeline.generate.maxent.structure import forbid, forbid_codes
+from synth_pipeline.generate.maxent.transcript import Transcript
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.privacy.answer import PairPartition
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator, EncodedView
 from synth_pipeline.privacy.events import Event, event_from_dict
+from synth_pipeline.profile.signal import VERY_WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.profile import NumericProfile, Profile
 
 __all__ = ["PROFILE_SHARE", "Maxent", "fit", "load", "make_config", "plan"]
 
+_LOG = logging.getLogger(__name__)
 _POOR_RESIDUAL = 1.5
+_LARGEST_MISFIT = 0.1
 _MOST_EXTRA_FITS = 3
 _RANKED_BINS = 5
 _CHUNK_ROWS = 65_536
@@ -77,8 +81,11 @@ class Maxent:
         Raises:
             ConstraintError: if no particle reached the condition.
         """
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        sampler = Sampler(self.field, self.joint, rng, generator)
         parts = [
-            self._sample(min(_CHUNK_ROWS, rows - start), where, rng) for start in range(0, max(rows, 1), _CHUNK_ROWS)
+            self._sample(sampler, min(_CHUNK_ROWS, rows - start), where, rng)
+            for start in range(0, max(rows, 1), _CHUNK_ROWS)
         ]
         joined = {name: [getattr(part, name) for part in parts] for name in ("regions", "ranks")}
         merged = {
@@ -87,6 +94,11 @@ class Maxent:
         return EncodedTable(
             np.concatenate([part.codes for part in parts]), self.domain, merged["regions"], merged["ranks"]
         )
+
+    def impute(self, table: EncodedTable, *, rng: np.random.Generator) -> EncodedTable:
+        """The rows with every unknown cell (code -1) drawn from the field's law given the row's known cells."""
+        imputer = FieldImputer(self.field, self.active, self.dependencies, self.domain)
+        return EncodedTable(imputer.impute(table.codes, rng), self.domain)
 
     def save(self, folder: Path) -> None:
         """Write `maxent.safetensors` and `maxent.json` into an existing folder."""
@@ -112,15 +124,12 @@ class Maxent:
         }
         (folder / "maxent.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    def _sample(self, rows: int, where: Condition | None, rng: np.random.Generator) -> EncodedTable:
-        device = str(self.field.bias.device)
-        generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-        sampler = Sampler(self.field, self.joint, rng, generator)
+    def _sample(self, sampler: Sampler, rows: int, where: Condition | None, rng: np.random.Generator) -> EncodedTable:
         regions: dict[int, np.ndarray] = {}
         if where is None:
             states = sampler.rows(rows)
         else:
-            states, found = sampler.rows_where(rows, make_evidence(where, self.active, self.dependencies, device))
+            states, found = sampler.rows_where(rows, make_evidence(where, self.active, self.dependencies))
             regions = {
                 sub.column: found[:, axis].cpu().numpy().astype(np.int32) for axis, sub in enumerate(where.subdomains)
             }
@@ -173,41 +182,29 @@ class _Trainer:
         self.budget = budget
         self.rng = runtime.generator()
         self.generator = torch.Generator(device=runtime.device).manual_seed(int(self.rng.integers(2**62)))
-        names = self.view.domain.names
-        self.target = names.index(config.target) if config.target in names else None
-        self.measured: dict[str, Measurement] = {}
+        self.transcript = Transcript(self.view, profile, config)
         self.theta: dict[str, np.ndarray] = {}
-        self.plan: RoundPlan = plan_rounds(columns=len(names), rows=profile.rows, cost=max(self.view.left_cost, 1e-12))
+        self.plan: RoundPlan = self.transcript.plan
 
     def screen(self) -> None:
         """Find dependencies and start the field of independent columns."""
         self.runtime.report("maxent: functional dependencies", 0.0)
-        self.dependencies = screen_dependencies(
-            self.view, self.profile, target=self.target, cost=self.config.dependency_share * self.budget.cost
-        )
-        drawn = {item.column for item in self.dependencies}
-        sizes, names = self.view.domain.sizes, self.view.domain.names
-        self.active = tuple(index for index in range(len(sizes)) if index not in drawn)
-        active_domain = Domain(tuple(names[i] for i in self.active), tuple(sizes[i] for i in self.active))
-        shares = [self.profile.shares(index) for index in self.active]
-        self.field = start_field(active_domain, shares, self.config.chains, self.rng, self.runtime.device)
+        self.transcript.screen(walk_cost=self.budget.cost)
+        shares = self.transcript.shares
+        self.field = start_field(self.transcript.domain, shares, self.config.chains, self.rng)
+        self.forbidden = forbid(self.field, self.runtime.rules, self.profile, self.transcript.active)
+        for item in self.transcript.dependencies:
+            forbid_codes(self.field, self.transcript.active.index(item.parent), item.impossible)
         flat = torch.tensor(np.concatenate(shares), device=self.runtime.device)
         self.fitted = FitResult(torch.outer(flat, flat), 0.0)
-        self.round_cost = self.view.left_cost / self.plan.rounds
-        grouping = group_columns(self.profile, self.config.groups)
-        self.selector = Selector(self.view, self.profile, grouping, self.config, self.plan, self.active, self.target)
 
     def round(self, number: int) -> None:
         """Select, measure, fit."""
         self.runtime.report(
             f"maxent: round {number + 1} of {self.plan.rounds}", (number + 0.5) / (self.plan.rounds + 1)
         )
-        if len(self.active) < 2:
+        if not self.transcript.ask(number, self.fitted.joint.double().cpu().numpy()):
             return
-        cost = min(self.round_cost, self.view.left_cost)
-        for item in self.selector.run(number, self._joints(), self.measured, cost=cost):
-            key = table_key(item.partition)
-            self.measured[key] = self.measured[key].merged(item) if key in self.measured else item
         is_last = number == self.plan.rounds - 1
         self._fit(self.config.final_sweeps if is_last else self.config.sweeps)
         for _ in range(_MOST_EXTRA_FITS if is_last else 0):
@@ -215,31 +212,54 @@ class _Trainer:
                 self._fit(self.config.final_sweeps)
 
     def finish(self) -> Maxent:
-        """The fitted generator."""
+        """The fitted generator.
+
+        Raises:
+            ModelError: if the field is far from the tables it was fitted to, however long it was fitted.
+        """
+        self._check_converged()
         numeric = tuple(i for i, column in enumerate(self.profile.columns) if isinstance(column, NumericProfile))
-        names = self.view.domain.names
+        names, dependencies = self.view.domain.names, self.transcript.dependencies
         facts = {
             "rounds": self.plan.rounds,
-            "tables": len(self.measured),
+            "tables": len(self.transcript.measured),
             "residual": round(self.fitted.residual, 3),
             "is_converged": self.fitted.residual <= _POOR_RESIDUAL,
-            "drawn_columns": {names[item.column]: names[item.parent] for item in self.dependencies},
+            "forbidden_pairs": self.forbidden,
+            "drawn_columns": {names[item.column]: names[item.parent] for item in dependencies},
         }
         return Maxent(
-            self.view.domain, self.active, self.field, self.fitted.joint.float(), self.dependencies, numeric, self.config,
+            self.view.domain, self.transcript.active, self.field, self.fitted.joint.float(), dependencies, numeric, self.config,
             self.view.events, facts,
         )  # fmt: skip
 
-    def _joints(self) -> PairJoints:
-        slices = dict(zip(self.active, self.field.slices, strict=True))
-        return PairJoints(self.fitted.joint.double().cpu().numpy(), slices)
+    def _check_converged(self) -> None:
+        """Refuse a field that misses its tables; warn of one that is near them, but not to within their noise.
+
+        Where the profile says that the tables are mostly noise no field can match them, and missing them says nothing.
+        """
+        if self.fitted.misfit > _LARGEST_MISFIT and self.profile.noise <= VERY_WEAK:
+            raise ModelError(
+                f"maxent: the fit did not converge: its tables differ from the measured ones by {self.fitted.misfit:.2f} on average beyond "
+                "their noise (0.1 is allowed); nothing is released, and what was read stays charged; use generator.kind: mixture or aim"
+            )
+        if self.fitted.residual > _POOR_RESIDUAL:
+            _LOG.warning(
+                "maxent: the fit ends %.1f noise standard deviations from its tables (1.5 is usual at most); "
+                "total variation beyond noise %.4f",
+                self.fitted.residual,
+                self.fitted.misfit,
+            )
 
     def _fit(self, sweeps: int) -> None:
-        keys = list(self.measured)
-        measurements = [_in_field(self.measured[key], self.active) for key in keys]
+        measurements = self.transcript.measurements()
         targets = make_targets(self.field, measurements, self.profile.rows, self.theta)
-        one_ways = _one_ways(self.profile, self.active, self.runtime.device)
-        fitter = Fitter(self.field, targets, one_ways, ridge=self.config.ridge, rng=self.rng, generator=self.generator)
+        values, noise = (
+            torch.tensor(part, dtype=torch.float32, device=self.runtime.device) for part in self.transcript.one_ways()
+        )
+        fitter = Fitter(
+            self.field, targets, OneWays(values, noise), ridge=self.config.ridge, rng=self.rng, generator=self.generator
+        )
         self.fitted = fitter.run(sweeps)
         self.theta = _theta_by_table(measurements, targets.theta.cpu().numpy())
 
@@ -276,13 +296,6 @@ def load(folder: Path) -> Maxent:
     )
 
 
-def _in_field(item: Measurement, active: tuple[int, ...]) -> Measurement:
-    """The measurement with its columns numbered as in the field."""
-    part = item.partition
-    moved = PairPartition(active.index(part.first), active.index(part.second), part.labels, part.size, part.name)
-    return Measurement(moved, item.values, item.sigma)
-
-
 def _theta_by_table(measurements: Sequence[Measurement], theta: np.ndarray) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     start = 0
@@ -290,13 +303,3 @@ def _theta_by_table(measurements: Sequence[Measurement], theta: np.ndarray) -> d
         found[table_key(item.partition)] = theta[start : start + item.partition.size]
         start += item.partition.size
     return found
-
-
-def _one_ways(profile: Profile, active: tuple[int, ...], device: str) -> OneWays:
-    rows = max(profile.rows, 1.0)
-    values = np.concatenate([profile.columns[index].counts for index in active]) / rows
-    noise = np.concatenate([profile.columns[index].sigma for index in active]) / rows
-    return OneWays(
-        torch.tensor(values, dtype=torch.float32, device=device),
-        torch.tensor(noise, dtype=torch.float32, device=device),
-    )

@@ -7,12 +7,11 @@ of columns drawn from it). Part p has weight P(code)·exp(log_share).
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from synth_pipeline.encode.condition import Condition, SubDomain
 from synth_pipeline.generate.maxent.dependency import Dependency
-from synth_pipeline.generate.maxent.field import Field, draw
+from synth_pipeline.generate.maxent.kernel import Clamp, Floats, Ints
 
 _FARTHEST = 1e6
 
@@ -22,16 +21,23 @@ class Parts:
     """The parts of one active column.
 
     Attributes:
-        parent: code of each part.
+        parent: code of each part, ascending.
         axes: the condition's axes that hang on this column.
         regions: region of each part on each of those axes, (parts, axes).
         log_share: log of the share of the code that the part is.
     """
 
-    parent: Tensor
-    axes: Tensor
-    regions: Tensor
-    log_share: Tensor
+    parent: Ints
+    axes: Ints
+    regions: Ints
+    log_share: Floats
+
+    def draw(self, codes: Ints, points: Floats) -> Ints:
+        """A part of each code, by share; points are uniform numbers in [0, 1)."""
+        sums = np.concatenate([[0.0], np.cumsum(np.exp(self.log_share.astype(np.float64)))])
+        first, stop = np.searchsorted(self.parent, codes, "left"), np.searchsorted(self.parent, codes, "right")
+        found = np.searchsorted(sums, sums[first] + points * (sums[stop] - sums[first]), side="right") - 1
+        return np.clip(found, first, np.maximum(stop - 1, first)).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,51 +46,56 @@ class Evidence:
 
     Attributes:
         columns: parts of each active position that the condition names, directly or through a drawn column.
-        distance: for each combination of regions, how many axes would have to change to satisfy the condition.
-        strides: to index `distance` flattened.
+        distance: for each combination of regions, how many axes would have to change to satisfy the condition; flattened.
+        strides: to index `distance`.
     """
 
     columns: dict[int, Parts]
-    distance: Tensor
-    strides: Tensor
+    distance: Floats
+    strides: npt.NDArray[np.int64]
 
-    def start(self, field: Field, generator: torch.Generator) -> Tensor:
-        """Regions (M, axes) of the field's chains, drawn by share where a code straddles regions."""
-        regions = torch.zeros(field.chains, len(self.strides), dtype=torch.int64, device=field.bias.device)
-        for column, parts in self.columns.items():
-            codes = field.states[:, column] - field.offsets[column]
-            fits = parts.parent[None, :] == codes[:, None]
-            _, chosen = draw(torch.where(fits, parts.log_share[None, :], -torch.inf), generator)
+    def start(self, codes: npt.NDArray[np.integer], points: Floats) -> Ints:
+        """Regions (M, axes) of rows, drawn by share where a code straddles regions.
+
+        Args:
+            codes: (M, d) codes of the active columns.
+            points: (M, named columns) uniform numbers in [0, 1).
+        """
+        regions = np.zeros((len(codes), len(self.strides)), np.int32)
+        for number, (column, parts) in enumerate(self.columns.items()):
+            chosen = parts.draw(codes[:, column].astype(np.int32), points[:, number])
             regions[:, parts.axes] = parts.regions[chosen]
         return regions
 
-    def distances(self, regions: Tensor) -> Tensor:
+    def distances(self, regions: Ints) -> Floats:
         """Distance of each row to the condition."""
-        return self.distance[(regions * self.strides).sum(1)]
+        return self.distance[regions @ self.strides]
 
-    def penalties(self, regions: Tensor, parts: Parts, strength: float) -> Tensor:
-        """Log of the condition's factor for each row and each part of a column, (M, parts)."""
-        rest = (regions * self.strides).sum(1) - (regions[:, parts.axes] * self.strides[parts.axes]).sum(1)
-        distance = self.distance[rest[:, None] + (parts.regions * self.strides[parts.axes]).sum(1)[None, :]]
-        if np.isinf(strength):
-            return torch.where(distance > 0, -torch.inf, 0.0)
-        return -strength * distance
+    def clamp(self, column: int, strength: float) -> Clamp:
+        """The condition as the moves of a column see it, at a log-penalty of `strength` a unit of distance."""
+        parts = self.columns[column]
+        return Clamp(
+            parts.parent, parts.log_share, parts.axes, parts.regions, self.strides, self.distance, float(strength)
+        )
 
 
-def make_evidence(
-    condition: Condition, active: tuple[int, ...], drawn: tuple[Dependency, ...], device: str
-) -> Evidence:
-    """The evidence that a condition is, given which columns are in the field and which are drawn from them."""
+def make_evidence(condition: Condition, active: tuple[int, ...], drawn: tuple[Dependency, ...]) -> Evidence:
+    """The evidence that a condition is, given which columns are in the field and which are drawn from them.
+
+    Args:
+        condition: over columns of the whole domain.
+        active: domain indices of the field's columns.
+        drawn: the columns drawn from them.
+    """
     dependencies = {item.column: item for item in drawn}
     hanging: dict[int, list[tuple[int, SubDomain]]] = {}
     for axis, sub in enumerate(condition.subdomains):
         owner = dependencies[sub.column].parent if sub.column in dependencies else sub.column
         hanging.setdefault(active.index(owner), []).append((axis, sub))
-    columns = {position: _parts(active[position], items, dependencies, device) for position, items in hanging.items()}
+    columns = {position: _parts(active[position], items, dependencies) for position, items in hanging.items()}
     shape = condition.allowed.shape
     strides = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))])
-    distance = torch.tensor(distance_to(condition.allowed).reshape(-1), dtype=torch.float32, device=device)
-    return Evidence(columns, distance, torch.tensor(strides, device=device))
+    return Evidence(columns, distance_to(condition.allowed).reshape(-1).astype(np.float32), strides.astype(np.int64))
 
 
 def distance_to(allowed: np.ndarray) -> np.ndarray:
@@ -110,18 +121,21 @@ def draw_dependent(
     """Codes of a drawn column given its parent's codes, inside the given region of each row where it is part of a condition."""
     table = dependency.conditional
     if sub is None or regions is None:
-        return _draw_rows(table[parents], rng)
+        return _draw_rows(table, parents, rng)
     codes = np.empty(len(parents), dtype=np.int64)
     for region in np.unique(regions):
         rows = np.flatnonzero(regions == region)
-        codes[rows] = _draw_rows((table * _region_share(sub, int(region), table.shape[1]))[parents[rows]], rng)
+        codes[rows] = _draw_rows(table * _region_share(sub, int(region), table.shape[1]), parents[rows], rng)
     return codes
 
 
-def _draw_rows(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    cumulative = weights.cumsum(1)
-    points = rng.random((len(weights), 1)) * cumulative[:, -1:]
-    return np.minimum((cumulative <= points).sum(1), weights.shape[1] - 1)
+def _draw_rows(weights: np.ndarray, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One index of its parent's weights a row; never one of weight zero."""
+    sums = weights.cumsum(1)
+    shares = np.divide(sums, sums[:, -1:], out=np.ones_like(sums), where=sums[:, -1:] > 0)
+    stacked = (shares + np.arange(len(weights))[:, None]).reshape(-1)
+    found = np.searchsorted(stacked, parents + rng.random(len(parents)), side="right") - parents * weights.shape[1]
+    return np.minimum(found, weights.shape[1] - 1)
 
 
 def _region_share(sub: SubDomain, region: int, codes: int) -> np.ndarray:
@@ -131,7 +145,7 @@ def _region_share(sub: SubDomain, region: int, codes: int) -> np.ndarray:
     return share
 
 
-def _parts(owner: int, items: list[tuple[int, SubDomain]], dependencies: dict[int, Dependency], device: str) -> Parts:
+def _parts(owner: int, items: list[tuple[int, SubDomain]], dependencies: dict[int, Dependency]) -> Parts:
     """Split the owner's codes by every axis that hangs on it, one after another."""
     parent, region, shares = _split(owner, items[0][1], dependencies)
     regions = region[:, None]
@@ -140,12 +154,12 @@ def _parts(owner: int, items: list[tuple[int, SubDomain]], dependencies: dict[in
         left, right = np.nonzero(parent[:, None] == codes[None, :])
         regions = np.concatenate([regions[left], region[right][:, None]], axis=1)
         parent, shares = parent[left], shares[left] + share[right]
-    axes = torch.tensor([axis for axis, _ in items], device=device)
+    order = np.argsort(parent, kind="stable")
     return Parts(
-        torch.tensor(parent, device=device),
-        axes,
-        torch.tensor(regions, device=device),
-        torch.tensor(shares, dtype=torch.float32, device=device),
+        parent[order].astype(np.int32),
+        np.array([axis for axis, _ in items], dtype=np.int32),
+        np.ascontiguousarray(regions[order].astype(np.int32)),
+        shares[order].astype(np.float32),
     )
 
 

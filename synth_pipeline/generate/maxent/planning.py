@@ -13,7 +13,9 @@ _ROW_COUNT, _PROFILE, _SELECTION = 0.002, 0.16, 0.03
 
 def make_config(spec: Spec) -> MaxentConfig:
     """The mechanism config for a specification."""
-    return MaxentConfig(target=spec.benchmark.target if spec.benchmark else None)
+    return MaxentConfig(
+        target=spec.benchmark.target if spec.benchmark else None, determined=tuple(spec.determined.items())
+    )
 
 
 def plan(spec: Spec, budget: Budget) -> EnginePlan:

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from synth_pipeline.generate.maxent.config import MaxentConfig, RoundPlan
+from synth_pipeline.generate.maxent.config import RoundPlan, SelectionConfig
 from synth_pipeline.generate.maxent.fit import Measurement, table_key
 from synth_pipeline.generate.maxent.grouping import Grouping, code_order, rectangle_partitions
 from synth_pipeline.privacy.answer import PairPartition
@@ -65,7 +65,7 @@ class Selector:
     view: EncodedView
     profile: Profile
     grouping: Grouping
-    config: MaxentConfig
+    config: SelectionConfig
     plan: RoundPlan
     active: tuple[int, ...]
     target: int | None

@@ -1,0 +1,95 @@
+"""The diffusion engine from end to end: SPACE → TRAIN (DP-SGD) → CALIBRATE; see `network` for the papers and the deviations."""
+
+from pathlib import Path
+from typing import Any
+
+from synth_pipeline.encode.encoder import Encoder
+from synth_pipeline.generate.diffusion.config import DiffusionConfig
+from synth_pipeline.generate.dpsgd.config import Execution
+from synth_pipeline.generate.dpsgd.planning import deal_batches
+from synth_pipeline.generate.engine_registry import EnginePlan
+from synth_pipeline.generate.neural.generator import NeuralGenerator, load_generator
+from synth_pipeline.generate.neural.law import HiddenLaw, calibrate
+from synth_pipeline.generate.neural.planning import PROFILE_SHARE as SHARE
+from synth_pipeline.generate.neural.planning import plan_training, steadied, training_event, training_facts
+from synth_pipeline.generate.neural.space import CodeSpace, Floats32, make_space
+from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.privacy.budget import Budget
+from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.spec import Spec
+from synth_pipeline.table.profile import Profile
+
+PROFILE_SHARE: float | None = SHARE
+KIND = "diffusion"
+PURPOSE = "diffusion network: DP-SGD"
+
+
+def make_config(spec: Spec) -> DiffusionConfig:
+    """The mechanism config for a specification."""
+    return DiffusionConfig(target=spec.benchmark.target if spec.benchmark else None)
+
+
+def plan(spec: Spec, budget: Budget) -> EnginePlan:
+    """The profile's pool and the training run."""
+    return plan_training(spec, budget, make_config(spec).training, PURPOSE)
+
+
+def fit(
+    curator: Curator, profile: Profile, config: DiffusionConfig, *, budget: Budget, runtime: RuntimeConfig
+) -> NeuralGenerator:
+    """Train on the curator's Poisson batches with what the profile's share leaves of the budget.
+
+    Args:
+        curator: holder of the private rows; the profile's answers must have been given by it, or be among its `spent`.
+        profile: the released profile.
+        config: constants of the mechanism.
+        budget: the walk's budget, the curator's own.
+        runtime: device, seed of post-processing and progress.
+
+    Privacy:
+        One Poisson-subsampled Gaussian a step, planned from public facts and charged before the first batch. A row's gradient is the mean
+        over `multiplicity` noisy versions of that row, clipped once: the sensitivity of a step's sum is one clip, whatever the
+        multiplicity. Calibration and sampling are post-processing.
+
+    Raises:
+        PrivacyError: if people may have several rows, or the budget does not cover the planned training.
+    """
+    import torch
+
+    from synth_pipeline.generate.diffusion.network import Denoiser, DiffusionLoss, Remembering
+    from synth_pipeline.generate.dpsgd.loop import DPTrainer
+    from synth_pipeline.generate.neural.heads import Heads
+
+    event = training_event(config.training, budget, PURPOSE)
+    batches = deal_batches(curator.encoded(Encoder(profile)), event)
+    space, rng = make_space(profile, features=config.features), runtime.generator()
+    torch.manual_seed(int(rng.integers(2**63)))
+    model = Denoiser(space, config).to(runtime.device)
+    weights = torch.tensor(space.weights(config.target, config.target_weight), device=runtime.device)
+    loss = DiffusionLoss(Remembering(Heads(space, runtime.device)), weights, config.multiplicity)
+    training = steadied(config.training, event, profile.rows)
+    execution = Execution(device=runtime.device)
+    trainer = DPTrainer(model, loss, config=training, event=event, execution=execution)
+    trainer.run(batches, progress=runtime.report)
+    law = _make_law(config, space, {name: value.cpu().numpy() for name, value in trainer.averaged().items()})
+    facts = training_facts(event, profile, law.weights())
+    return NeuralGenerator(KIND, law, space, calibrate(law, space, rng), config, curator.events, facts)
+
+
+def load(folder: Path) -> NeuralGenerator:
+    """The generator that was saved in a folder.
+
+    Raises:
+        ModelError: if the files are missing or damaged.
+    """
+    return load_generator(folder, KIND, read_config=DiffusionConfig.from_json, make_law=_make_law)
+
+
+def _make_law(config: Any, space: CodeSpace, weights: dict[str, Floats32]) -> HiddenLaw:
+    import torch
+
+    from synth_pipeline.generate.diffusion.network import Denoiser, DiffusionLaw
+
+    model = Denoiser(space, config)
+    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return DiffusionLaw(model, space, config.times)
