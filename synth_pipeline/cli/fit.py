@@ -61,6 +61,7 @@ def fit(  # noqa: PLR0913  (each option is an argument)
         model = _trained(spec, data, place, tell)
         saved = _saved(model, out)
     spent = composed_epsilon(model.events, spec.privacy.delta)
+    warnings = list(model.profile.warnings)
     content = {
         "model": str(saved),
         "dataset": spec.dataset,
@@ -68,12 +69,14 @@ def fit(  # noqa: PLR0913  (each option is an argument)
         "epsilon": spent,
         "delta": spec.privacy.delta,
         "ledger": str(place.ledger),
+        "warnings": warnings,
     }
     shown = {
         "model": f"{saved} ({model.generator.kind})",
         "charged": f"ε = {number(spent)} at δ = {number(spec.privacy.delta)}, in {place.ledger}",
         "next": f"synth-pipeline sample {saved} --rows 10000 --out synthetic.parquet",
     }
+    shown |= {"warning": "; ".join(warnings)} if warnings else {}
     answer(content, lambda console: facts(console, shown), as_json=as_json)
 
 

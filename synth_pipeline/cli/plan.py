@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from synth_pipeline.generate.plan import Plan
+    from synth_pipeline.spec import Spec
 
 _EPILOG = """\b
 Examples:
@@ -29,14 +30,19 @@ def plan(spec_path: str, *, as_json: bool) -> None:
     """Show what a run will charge, line by line, before any row is read."""
     from synth_pipeline.generate.plan import make_plan
 
-    made = make_plan(read_spec(spec_path))
-    answer(made.to_json(), lambda console: _render(console, made), as_json=as_json)
+    spec = read_spec(spec_path)
+    made = make_plan(spec)
+    answer(made.to_json(), lambda console: _render(console, spec, made), as_json=as_json)
 
 
-def _render(console: "Console", made: "Plan") -> None:
+def _render(console: "Console", spec: "Spec", made: "Plan") -> None:
     console.print(f"{made.dataset}: one walk with the {made.generator} generator")
     rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.lines]
     table(console, ("stage", "purpose", "mechanism", "ε"), rows, right=("ε",))
     console.print(
         f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read."
+    )
+    console.print(
+        f"This ε carries the {len(spec.modelled)} modelled columns from about {made.rows_wanted:,} rows on; "
+        "a table of fewer gets a warning."
     )

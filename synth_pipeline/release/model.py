@@ -23,6 +23,7 @@ from synth_pipeline.errors import ConstraintError, ModelError, PredicateError, S
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.protocol import Generator
 from synth_pipeline.privacy.events import Event
+from synth_pipeline.release.completion import complete_given
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
@@ -32,6 +33,8 @@ from synth_pipeline.table.region import Region, RegionTable
 
 FORMAT = 1
 MOST_ROWS = 100_000_000
+_PILOT_ROWS = 1000
+_OFTEN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +58,43 @@ class ReleasedModel:
         """Every DP event of the profile and the training."""
         return self.generator.events
 
-    def sample(self, rows: int, where: str | None = None, seed: int | None = None) -> pd.DataFrame:
+    def sample(
+        self,
+        rows: int | None = None,
+        where: str | None = None,
+        seed: int | None = None,
+        *,
+        given: pd.DataFrame | None = None,
+        null_token: str | None = None,
+    ) -> pd.DataFrame:
         """A synthetic table with the real table's columns, order and dtypes; free of budget.
 
         Args:
-            rows: number of rows, at least 1.
+            rows: number of rows, at least 1; left out where rows are given.
             where: SQL condition that every row satisfies, met by conditioning inside the model.
             seed: seed of the draw; None for a fresh one.
+            given: rows with missing cells. The same rows come back, in their order, with each cell that is empty or whose column is
+                absent drawn from the model's law given the row's other cells; known cells are unchanged.
+            null_token: text that marks a known null in the given rows, where an empty cell is an unknown one.
 
         Raises:
             PredicateError: if the condition does not parse or compares columns with one another.
-            ConstraintError: if no row can satisfy the condition and the rules together.
-            ModelError: if `rows` is out of range.
+            ConstraintError: if no row can satisfy the condition and the rules together, or no completion of a given row was found that
+                obeys the rules.
+            ModelError: if `rows` is out of range, or this kind of generator cannot fill given rows.
+            TableError: if given rows do not fit the declared columns.
 
         Privacy:
-            Post-processing of released values.
+            Post-processing of released values. Given rows are the caller's own: nothing is charged for them, nothing of them is kept.
         """
-        if not 1 <= rows <= MOST_ROWS:
-            raise ModelError(f"rows: {rows:,} asked for; a table has between 1 and {MOST_ROWS:,} rows")
         rng = np.random.default_rng(seed)
+        if given is not None:
+            if rows is not None or where is not None:
+                raise ModelError("--given: takes the place of --rows and --where; leave them out")
+            return self._finished(*complete_given(self, given, rng, null_token=null_token), rng)
+        if rows is None or not 1 <= rows <= MOST_ROWS:
+            asked_for = "none" if rows is None else f"{rows:,}"
+            raise ModelError(f"rows: {asked_for} asked for; a table has between 1 and {MOST_ROWS:,} rows")
         rules = Rules.from_spec(self.spec)
         asked = None if where is None else parse_predicate(where, self.columns, where="--where")
         table = self._regions(rules, asked)
@@ -83,15 +104,14 @@ class ReleasedModel:
             else compile_condition(table, self.profile, where="--where" if where else "constraints")
         )
         named = {} if table is None else dict(zip(table.columns, table.regions, strict=True))
+        if asked is None and condition is not None and self._mostly_obeys(rules, rng):
+            condition, named = None, {}  # the few rows that break a rule are drawn again, which keeps the same law
         frame = enforce(lambda count: self._draw(count, condition, named, rng), rows, rules)
         if asked is not None and not asked.is_true(frame).all():
             raise ConstraintError(
                 "--where: a drawn row does not satisfy the condition; nothing is returned: report this as a fault"
             )
-        if self.spec.identifiers:
-            invented = invent_identifiers(self.spec.identifiers, rows, seed=int(rng.integers(2**31)))
-            frame = pd.concat([frame.reset_index(drop=True), invented], axis=1)
-        return restore_dtypes(frame, self.dtypes, self.spec.columns)
+        return self._finished(frame, {}, rng)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
@@ -119,6 +139,19 @@ class ReleasedModel:
     def columns(self) -> dict[str, ModelledColumn]:
         """The modelled columns, with discovered categories filled in, in table order."""
         return resolved_columns(self.spec, self.profile)
+
+    def _finished(
+        self, frame: pd.DataFrame, identifiers: Mapping[str, pd.Series], rng: np.random.Generator
+    ) -> pd.DataFrame:
+        """The modelled columns with identifiers beside them (given ones where there are any) and the real table's dtypes."""
+        if self.spec.identifiers:
+            invented = invent_identifiers(self.spec.identifiers, len(frame), seed=int(rng.integers(2**31)))
+            for name, values in identifiers.items():
+                invented[name] = (
+                    values.astype(object).where(values.notna(), invented[name].astype(object)).infer_objects()
+                )
+            frame = pd.concat([frame.reset_index(drop=True), invented], axis=1)
+        return restore_dtypes(frame, self.dtypes, self.spec.columns)
 
     def _write(self, folder: Path) -> None:
         content = {
@@ -148,6 +181,10 @@ class ReleasedModel:
         together = region_table([*wanted, *inside], columns, semantics=semantics)
         return alone if together is None else together
 
+    def _mostly_obeys(self, rules: Rules, rng: np.random.Generator) -> bool:
+        """Whether the generator obeys the rules without being told, as one does that was trained under them."""
+        return bool(rules.obeyed(self._draw(_PILOT_ROWS, None, {}, rng)).mean() >= _OFTEN)
+
     def _draw(
         self, rows: int, condition: Condition | None, named: Mapping[str, tuple[Region, ...]], rng: np.random.Generator
     ) -> pd.DataFrame:
@@ -159,7 +196,7 @@ class ReleasedModel:
 def resolved_columns(spec: Spec, profile: Profile) -> dict[str, ModelledColumn]:
     """The modelled columns in the profile's order, discovered ones with the categories that were found."""
     columns: dict[str, ModelledColumn] = {}
-    for released in profile.columns:
+    for released in profile.table_columns:
         column = spec.modelled[released.name]
         if isinstance(column, CategoricalColumn) and column.discover and isinstance(released, CategoryProfile):
             found = tuple(category for category in released.categories if not isinstance(category, bool))

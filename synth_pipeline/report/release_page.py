@@ -31,7 +31,7 @@ def release_report(facts: ReleaseFacts, frame: pd.DataFrame) -> str:
         facts=facts,
         parts=facts.budget_parts(),
         beliefs=[(prior, _belief(prior, facts.odds_factor)) for prior in _PRIORS],
-        charts=[_chart(facts, index, frame) for index in range(len(facts.profile.columns))],
+        charts=[_chart(facts, index, frame) for index in range(len(facts.profile.table_columns))],
         failed=failed,
         outcomes=[*failed, *(outcome for outcome in facts.outcomes if outcome.passed)],
         certificate_digest=claim_digest(claim(facts)),

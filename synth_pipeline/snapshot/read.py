@@ -20,20 +20,23 @@ _Chosen = TypeVar("_Chosen")
 READABLE = (".parquet", ".csv")
 
 
-def read_table(path: str | Path, spec: Spec | None = None, *, what: str = "data") -> pd.DataFrame:
+def read_table(
+    path: str | Path, spec: Spec | None = None, *, what: str = "data", keep_text: bool = False
+) -> pd.DataFrame:
     """A table from a .parquet or .csv file.
 
     Args:
         path: the file.
         spec: declares the columns; CSV text is converted by it, and nullable parquet columns keep one dtype with and without nulls.
         what: what the file is to the caller, for errors.
+        keep_text: leave the fields of a CSV file as the text they are, empty ones as empty text.
 
     Raises:
         TableError: if there is no such file, it is empty, broken or has no rows, two columns share a name, or CSV text does not fit
             the declared columns.
     """
     path = Path(path)
-    reader = _by_extension(path, what, {".parquet": _read_parquet, ".csv": _read_csv})
+    reader = _by_extension(path, what, {".parquet": _read_parquet, ".csv": _read_csv_text if keep_text else _read_csv})
     if not path.exists():
         raise TableError(f"{what}: {path}: no such file; give the path of a .parquet or .csv file")
     if not path.is_file():
@@ -118,6 +121,11 @@ def _with_stable_dtypes(frame: pd.DataFrame, decimals: set[str], spec: Spec | No
 
 
 def _read_csv(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
+    text = _read_csv_text(path, spec, where)
+    return infer_text(text) if spec is None else convert_text(text, spec, where=where)
+
+
+def _read_csv_text(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:  # noqa: ARG001  (all readers take the same)
     import pyarrow as pa
     from pyarrow import csv
 
@@ -136,8 +144,7 @@ def _read_csv(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
         raise TableError(
             f"{where}: does not parse as CSV; it needs UTF-8 text, a header line, commas, and as many fields in every line"
         ) from None
-    text = table.to_pandas()
-    return infer_text(text) if spec is None else convert_text(text, spec, where=where)
+    return table.to_pandas()
 
 
 def _refuse_same_names(names: list[str], where: str) -> None:

@@ -52,7 +52,7 @@ class Released:
 
 
 def released(profile: Profile, index: int, *, rows: int) -> Released:
-    """The released distribution of a column; the undiscovered rest is spread over the discovered categories, as decoding does.
+    """The released distribution of a column; codes that several categories share and the undiscovered rest are spread as decoding does.
 
     Args:
         profile: the released profile.
@@ -61,6 +61,10 @@ def released(profile: Profile, index: int, *, rows: int) -> Released:
     """
     column = profile.columns[index]
     shares, noise = profile.shares(index), column.sigma / max(profile.rows, 1.0)
+    if isinstance(column, CategoryProfile) and column.groups:
+        others = np.arange(column.known, column.codes)
+        codes, within = np.append(column.group_of, others), np.append(column.within_groups(), np.ones(len(others)))
+        shares, noise = shares[codes] * within, noise[codes] * within
     if isinstance(column, CategoryProfile) and column.has_rest and column.categories:
         known = len(column.categories)
         factor = 1 + shares[known] / shares[:known].sum()

@@ -114,7 +114,8 @@ class _Limits:
             said = f"{name} lies from {low.isoformat(' ')} to {high.isoformat(' ')} (declared)."
             return said, {"min_value": low.isoformat(), "max_value": high.isoformat()}
         unit = f" {column.unit}" if column.unit else ""
-        said = f"{name} lies between {low:,.{grid.decimals}f} and {high:,.{grid.decimals}f}{unit} (declared)."
+        digits = ",.12g" if isinstance(column, FloatColumn) and column.precision is None else f",.{grid.decimals}f"
+        said = f"{name} lies between {low:{digits}} and {high:{digits}}{unit} (declared)."
         return said, {"min_value": low, "max_value": high}
 
     def _grid(self, name: str) -> Limits:
