@@ -49,8 +49,8 @@ lint: $(STAMP) ## ruff, pyright, import-linter, typos
 	$(BIN)/lint-imports
 	$(BIN)/typos
 
-bench: $(STAMP) ## speed and quality, measured and printed
-	$(BIN)/python benchmarks/run.py
+bench: $(STAMP) ## engines, ε and data sets, measured and printed; resumable; BENCH="--quick --engines maxent" for less
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean: ## remove .venv, caches and build folders; the demo's home stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,12 +1,11 @@
-"""Speed and quality of one walk without Dagster, measured and printed; run by hand or by `make bench`.
+"""The benchmark: engines × ε × data sets × repeats, each cell in a process of its own, resumable.
 
-    python benchmarks/run.py                                    the demo's newest snapshot
-    python benchmarks/run.py --spec S --folder D                a folder with train.parquet and holdout.parquet (and meta.json)
-    python benchmarks/run.py --spec S --folder D --generator autoregressive --epsilon 3 --repeats 3 --json out.json
+    make bench, or python -m benchmarks.run                          the whole matrix; what is done already is skipped
+    python -m benchmarks.run --engines maxent,aim --epsilons 1 --datasets adult,bank --seeds 0 --quick
+    python -m benchmarks.run --list                                  what would run, and what is done
 
-Times are CPU-seconds of this process (all threads), because wall time on a shared machine says more about its other tenants; the load
-of the machine is printed beside them. Where an independent judge lies at `../shared/bench/score.py`, it scores the table as well.
-The ledger is a fresh one in a temporary folder: what is measured here is charged to nobody, so use public tables only.
+A cell is done when its result was measured by the same code (every file of ours that its engine imports), specification and judge. A cell
+that fails is recorded with its reason, stops no other, and is tried again by the next run. Stop with Ctrl-C at any time.
 """
 
 import argparse
@@ -15,184 +14,276 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch is loaded: two threads on a busy machine are slower than one
+from benchmarks.datasets import MissingTableError, prepare, read_spec
+from benchmarks.matrix import (
+    DATASETS,
+    ENGINES,
+    EPSILONS,
+    JUDGE,
+    RESULTS,
+    ROOT,
+    SEEDS,
+    Cell,
+    Choice,
+    chosen,
+    code_digest,
+    fingerprint,
+    is_finished,
+    read_result,
+    write_result,
+)
+from benchmarks.table import cell_line, write_report
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_pipeline.release.model import ReleasedModel
-    from synth_pipeline.spec import Spec
-
-ROOT = Path(__file__).resolve().parents[1]
-JUDGE = ROOT.parent / "shared" / "bench" / "score.py"
-HOLDOUT = 0.2
-
-
-@dataclass
-class Clock:
-    """CPU and wall seconds of named stages."""
-
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
-    wall_seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def time(self, stage: str) -> Generator[None]:
-        """Time a block under a name."""
-        cpu, wall = time.process_time(), time.monotonic()
-        yield
-        self.cpu_seconds[stage] = time.process_time() - cpu
-        self.wall_seconds[stage] = time.monotonic() - wall
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Tables:
-    """What is fitted and scored against."""
+class Job:
+    """A cell to run.
 
-    spec: "Spec"
-    train: "pd.DataFrame"
-    holdout: "pd.DataFrame"
-    folder: Path | None
+    Attributes:
+        cell: what to measure.
+        fingerprint: what its result will stand for.
+    """
+
+    cell: Cell
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Starts cells and records those that fail.
+
+    Attributes:
+        results: folder of results.
+        judge: the judge's script, or None.
+        timeout_seconds: longest that one cell may take.
+    """
+
+    results: Path
+    judge: Path | None
+    timeout_seconds: float
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a cell to its end, whatever that is; the result that is now on disk."""
+        path = job.cell.path(self.results)
+        load, begin = os.getloadavg(), time.monotonic()
+        reason = self._attempt(job)
+        result = read_result(path)
+        if reason is None and result is not None and result.get("fingerprint") == job.fingerprint:
+            return result
+        if result is not None and result.get("status") == "done":
+            # An older measurement is worth more than none; the report says that it is of older code, and why there is no newer one.
+            result |= {"failed_since": reason or "it ended without a result"}
+            write_result(path, result)
+            return {**result, "status": "failed", "reason": result["failed_since"]}
+        failed = {
+            "status": "failed",
+            "fingerprint": job.fingerprint,
+            **asdict(job.cell),
+            "reason": reason or "it ended without a result",
+            "wall_seconds": {"all": round(time.monotonic() - begin, 1)},
+            "load_at_start": [round(value, 2) for value in load],
+        }
+        write_result(path, failed)
+        return failed
+
+    def _attempt(self, job: Job) -> str | None:
+        """None if the process ended well, else the last line of what it said."""
+        arguments = [json.dumps(asdict(job.cell)), str(self.results), *([str(self.judge)] if self.judge else [])]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "BENCH_FINGERPRINT": job.fingerprint}
+        log = self.results / "scratch" / "logs" / f"{job.cell.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.cell", *arguments],
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    timeout=self.timeout_seconds,
+                )
+            except subprocess.TimeoutExpired:
+                return f"not finished after {self.timeout_seconds:.0f} s"
+        if done.returncode == 0:
+            return None
+        if done.returncode < 0:
+            return f"ended by signal {-done.returncode} (out of memory?)"
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        return without_places(lines[-1] if lines else f"exit code {done.returncode}")[:300]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and write what was asked for."""
-    asked = _arguments(argv)
-    tables = _tables(asked)
-    runs = [_one_run(asked, tables) for _ in range(asked.repeats)]
-    if asked.json:
-        asked.json.write_text(json.dumps(runs, indent=1), encoding="utf-8")
-    return 0
-
-
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=Path, help="spec file; default: the demo's")
-    parser.add_argument(
-        "--folder", type=Path, help="folder with train.parquet and holdout.parquet; default: the demo's table"
-    )
-    parser.add_argument("--generator", help="kind of generator, in place of the spec's")
-    parser.add_argument("--epsilon", type=float, help="ε, in place of the spec's")
-    parser.add_argument("--rows", type=int, help="synthetic rows; default: as many as train has")
-    parser.add_argument("--repeats", type=int, default=1, help="fits, each with fresh noise")
-    parser.add_argument("--quick", action="store_true", help="the quick scorecard")
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="independent scorer, used where it exists")
-    parser.add_argument("--json", type=Path, help="file for everything that was measured")
-    asked = parser.parse_args(argv)
-    if (asked.spec is None) != (asked.folder is None):
-        parser.error("--spec and --folder go together; leave both out for the demo's table")
-    return asked
-
-
-def _tables(asked: argparse.Namespace) -> Tables:
-    from synth_pipeline.snapshot.read import read_table
-    from synth_pipeline.spec import Spec
-
-    spec = Spec.from_yaml(asked.spec or ROOT / "synth_pipeline" / "defs" / "gss" / "defs.yaml")
-    spec = spec.with_generator(asked.generator) if asked.generator else spec
-    spec = spec.with_privacy(epsilon=asked.epsilon) if asked.epsilon else spec
-    if asked.folder is not None:
-        train, holdout = (read_table(asked.folder / f"{part}.parquet", spec) for part in ("train", "holdout"))
-        return Tables(spec, train, holdout, asked.folder)
-    from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS, read_gss
-
-    first, last = SNAPSHOT_YEARS[-1]
-    table = read_gss()
-    newest = table[table["year"].between(first, last)].sample(frac=1.0, random_state=0).reset_index(drop=True)
-    cut = int(len(newest) * HOLDOUT)
-    return Tables(spec, newest[cut:].reset_index(drop=True), newest[:cut].reset_index(drop=True), None)
-
-
-def _one_run(asked: argparse.Namespace, tables: Tables) -> dict[str, Any]:
-    from synth_pipeline.benchmark.measure import score
-    from synth_pipeline.benchmark.summary import flat_metrics, summary_lines
-    from synth_pipeline.privacy.accounting import composed_epsilon
-
-    clock, load = Clock(), os.getloadavg()
-    model = _fitted(tables, clock)
-    with clock.time("sample"):
-        synthetic = model.sample(asked.rows or len(tables.train))
-    with clock.time("score"):
-        card = score(tables.train, tables.holdout, synthetic, tables.spec, quick=asked.quick)
-    spent = composed_epsilon(model.events, tables.spec.privacy.delta)
-    print(f"\n{tables.spec.dataset}: {model.generator.kind}, ε = {spent:.6g} at δ = {tables.spec.privacy.delta:g}")
+    """Run what is missing of the chosen cells, and write the report."""
+    asked, choice = _arguments(argv)
+    judge = asked.judge if asked.judge.exists() else None
+    if judge is None:
+        print(f"no judge at {asked.judge}: scores are our own (synth_pipeline.benchmark), and the results say so")
+    cells = choice.cells(quick=asked.quick)
+    fingerprints = Fingerprints(judge)
+    jobs: list[Job] = []
+    for cell in cells:
+        job = Job(cell, fingerprints.of(cell))
+        known = read_result(cell.path(asked.results))
+        if not is_finished(known, job.fingerprint, keep_failed=asked.keep_failed, any_code=asked.any_code):
+            jobs.append(job)
     print(
-        f"{len(tables.train):,} rows × {len(tables.train.columns)} columns; {os.cpu_count()} CPUs, load {load[0]:.1f} before"
+        f"{len(cells)} cells chosen, {len(cells) - len(jobs)} done before, {len(jobs)} to run, {asked.jobs} at a time"
     )
-    for stage, seconds in clock.cpu_seconds.items():
-        print(f"  {stage:<10} {seconds:8.2f} CPU-s {clock.wall_seconds[stage]:8.2f} s of wall time")
-    for name, value, reading in summary_lines(card):
-        print(f"  {name:<28} {value:<28} {reading}")
-    judged = _judged(asked, tables, synthetic)
-    return {
-        "dataset": tables.spec.dataset,
-        "generator": model.generator.kind,
-        "epsilon": spent,
-        "cpu_seconds": clock.cpu_seconds,
-        "wall_seconds": clock.wall_seconds,
-        "load_before": load,
-        "scores": flat_metrics(card),
-        "judge": judged,
-    }
+    if asked.list:
+        print("\n".join(job.cell.name for job in jobs))
+        return 0
+    failed = run_all(jobs, Runner(asked.results, judge, asked.timeout), workers=asked.jobs)
+    print(write_report(asked.results, quick=asked.quick))
+    return 1 if failed else 0
 
 
-def _fitted(tables: Tables, clock: Clock) -> "ReleasedModel":
-    with clock.time("import"):
-        from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
-        from synth_pipeline.privacy.ledger import open_ledger
-        from synth_pipeline.snapshot.take import take_snapshot
-        from synth_pipeline.walk import open_walk, profile, train
+def without_places(text: str) -> str:
+    """A line without the folders of this machine: results are committed.
 
-        engine_for(chosen_kind(tables.spec))
-    walk_id = uuid.uuid4().hex
-    with tempfile.TemporaryDirectory() as scratch:
-        ledger = open_ledger(Path(scratch) / "ledger.sqlite")
-        with clock.time("reserve"):
-            walk = open_walk(tables.spec, snapshot="bench", ledger=ledger, walk_id=walk_id, cohort="all")
-        with clock.time("snapshot"):
-            snapshot = take_snapshot(tables.train, tables.spec, key=walk_id.encode(), holdout=False)
-        with clock.time("profile"):
-            profiled = profile(walk, snapshot)
-        with clock.time("train"):
-            return train(walk, snapshot, profiled)
+    Example:
+        >>> without_places(f"{ROOT}/benchmarks/run.py is here")
+        'benchmarks/run.py is here'
+    """
+    for place, name in ((ROOT, ""), (ROOT.parent, "../"), (Path.home(), "~/"), (Path(tempfile.gettempdir()), "")):
+        text = text.replace(f"{place}/", name)
+    return text
 
 
-def _judged(asked: argparse.Namespace, tables: Tables, synthetic: "pd.DataFrame") -> dict[str, Any] | None:
-    """What the independent judge says, where there is one and it knows the table."""
-    if tables.folder is None or not asked.judge.exists() or not (tables.folder / "meta.json").exists():
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        table, report = Path(scratch) / "synthetic.parquet", Path(scratch) / "score.json"
-        synthetic.to_parquet(table, index=False)
-        inputs = {"real": "train.parquet", "holdout": "holdout.parquet", "meta": "meta.json"}
-        options = [part for name, file in inputs.items() for part in (f"--{name}", str(tables.folder / file))]
-        options += ["--synth", str(table), "--json", str(report), "--quiet", "--skip", "privacy"]
-        done = subprocess.run(
-            [sys.executable, str(asked.judge), *options, *(["--quick"] if asked.quick else [])], check=False
+class Fingerprints:
+    """Fingerprints of cells; what they share is computed once.
+
+    Args:
+        judge: the judge's script, or None.
+    """
+
+    def __init__(self, judge: Path | None) -> None:
+        self._judge = judge.read_text(encoding="utf-8") if judge else "own"
+        self._specs: dict[str, Path] = {}
+        self._code: dict[tuple[str, str], str] = {}
+
+    def of(self, cell: Cell) -> str:
+        """The fingerprint of a cell; of a cell that cannot be prepared, one that says only that."""
+        spec, code = "", ""
+        try:
+            if cell.dataset not in self._specs:
+                self._specs[cell.dataset] = prepare(cell.dataset).spec
+            spec = self._specs[cell.dataset].read_text(encoding="utf-8")
+            code = self._digest(cell)
+        except Exception as error:  # noqa: BLE001  the cell itself will fail with this reason, and record it
+            code = f"not prepared: {type(error).__name__}"
+        return fingerprint(cell, code=code, spec=spec, judge=self._judge)
+
+    def _digest(self, cell: Cell) -> str:
+        key = (cell.dataset, cell.engine)
+        if key not in self._code:
+            from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
+
+            kind = chosen_kind(read_spec(self._specs[cell.dataset], engine=cell.engine, epsilon=cell.epsilon))
+            self._code[key] = f"{kind} {code_digest(engine_for(kind).fit.__module__)}"
+        return self._code[key]
+
+
+def run_all(jobs: Sequence[Job], runner: Runner, *, workers: int) -> int:
+    """Run jobs, `workers` at a time; how many failed."""
+    failed = 0
+    with _progress(len(jobs)) as (tell, begun, ended), ThreadPoolExecutor(max_workers=workers) as pool:
+
+        def work(job: Job) -> dict[str, Any]:
+            begun(job.cell.name)
+            return runner.run(job)
+
+        waiting = {pool.submit(work, job): job for job in jobs}
+        try:
+            for number, future in enumerate(as_completed(waiting), start=1):
+                result = future.result()
+                failed += result["status"] != "done"
+                ended(waiting[future].cell.name)
+                tell(f"[{number}/{len(jobs)}] {cell_line(result)}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            tell("stopped; run again to go on where this ended")
+            raise SystemExit(130) from None
+    return failed
+
+
+@contextmanager
+def _progress(total: int) -> Generator[tuple[Tell, Tell, Tell]]:
+    """Three functions: tell a line, say that a cell began, say that it ended. A bar in a terminal, plain lines elsewhere."""
+    if not sys.stdout.isatty():
+        yield (lambda line: print(line, flush=True)), (lambda _: None), (lambda _: None)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    running: list[str] = []
+    lock = threading.Lock()
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=total)
+
+        def begun(name: str) -> None:
+            with lock:
+                running.append(name)
+                bar.update(task, description=", ".join(running))
+
+        def ended(name: str) -> None:
+            with lock:
+                running.remove(name)
+                bar.update(task, description=", ".join(running), advance=1)
+
+        yield (lambda line: bar.console.print(line, markup=False, highlight=False)), begun, ended
+
+
+def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Choice]:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engines", help=f"comma list; default: all of {', '.join(ENGINES)}")
+    parser.add_argument("--datasets", help=f"comma list; default: all that are here, of {', '.join(DATASETS)}")
+    parser.add_argument("--epsilons", help=f"comma list; default: {', '.join(f'{e:g}' for e in EPSILONS)}")
+    parser.add_argument("--seeds", help=f"comma list of repeats; default: {', '.join(map(str, SEEDS))}")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time; default 1, which times them best")
+    parser.add_argument("--quick", action="store_true", help="the judge's quick scores, kept apart from the full ones")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help=f"external scorer; default {JUDGE}")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results")
+    parser.add_argument("--timeout", type=float, default=3600, help="longest that a cell may take, in seconds")
+    parser.add_argument("--keep-failed", action="store_true", help="do not try again what failed with the same code")
+    parser.add_argument("--any-code", action="store_true", help="let results of older code stand")
+    parser.add_argument("--list", action="store_true", help="say what would run, and run nothing")
+    asked = parser.parse_args(argv)
+    try:
+        choice = Choice(
+            chosen(asked.engines, ENGINES, "--engines"),
+            chosen(asked.datasets, DATASETS if asked.datasets else _present_datasets(), "--datasets"),
+            tuple(float(part) for part in asked.epsilons.split(",")) if asked.epsilons else EPSILONS,
+            tuple(int(part) for part in asked.seeds.split(",")) if asked.seeds else SEEDS,
         )
-        if done.returncode:
-            print(f"  the judge at {asked.judge} ended with exit code {done.returncode}")
-            return None
-        content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    marginals = {order: content["marginals"][order]["synth"]["mean"] for order in ("1way", "2way", "3way")}
-    print(f"  judge: TVD {' / '.join(f'{value:.4f}' for value in marginals.values())}", end="")
-    print(f"; C2ST {_figure(content, 'c2st', 'synth', 'auc')}; TSTR {_figure(content, 'tstr', 'hgb', 'tstr', 'auc')}")
-    return content
+    except ValueError as error:
+        parser.error(str(error))
+    return asked, choice
 
 
-def _figure(content: Any, *path: str) -> str:
-    for part in path:
-        content = content.get(part) if isinstance(content, dict) else None
-    return f"{content:.4f}" if isinstance(content, float) else "not measured"
+def _present_datasets() -> tuple[str, ...]:
+    found: list[str] = []
+    for name in DATASETS:
+        try:
+            prepare(name)
+        except MissingTableError as error:
+            print(error)
+        else:
+            found.append(name)
+    return tuple(found)
 
 
 if __name__ == "__main__":
