@@ -120,7 +120,7 @@ def check_learners(judge: dict, card: Scorecard) -> None:
 
 
 @pytest.mark.parametrize("name", ["adult", "bank"])
-@pytest.mark.parametrize("make", [shuffled, resampled])
+@pytest.mark.parametrize("make", [shuffled, pytest.param(resampled, marks=pytest.mark.slow)])
 def test_quick_scorecard_agrees_with_the_judge(name, make, tmp_path):
     judge, card = both(name, make, tmp_path, quick=True)
     check_fidelity(judge, card)

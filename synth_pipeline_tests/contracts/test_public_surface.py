@@ -26,7 +26,7 @@ COMMANDS = {
     "plan": {"--spec", "--json"},
     "run": {"DATASET", "--snapshot", "--home", "--json"},
     "fit": {"--spec", "--data", "--out", "--generator", "--epsilon", "--delta", "--home", "--json"},
-    "sample": {"MODEL_DIR", "--rows", "--out", "--where", "--seed", "--json"},
+    "sample": {"MODEL_DIR", "--rows", "--out", "--where", "--given", "--null-token", "--seed", "--json"},
     "evaluate": {"--spec", "--train", "--holdout", "--synthetic", "--out", "--quick", "--json"},
     "ledger": set(),
     "ledger show": {"DATASET", "--home", "--json"},
@@ -63,7 +63,7 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do():
     [
         ("fit", ["spec", "data", "ledger", "key", "runtime"]),
         ("load", ["folder"]),
-        ("ReleasedModel.sample", ["self", "rows", "where", "seed"]),
+        ("ReleasedModel.sample", ["self", "rows", "where", "seed", "given", "null_token"]),
         ("ReleasedModel.save", ["self", "folder"]),
         ("Spec.from_yaml", ["path"]),
         ("Spec.from_mapping", ["content", "where"]),

@@ -120,7 +120,6 @@ with_spec(
     columns=columns(patient={"kind": "identifier", "faker": "wizardry"}),
 )
 with_spec("an unknown generator", "generator.kind", generator={"kind": "magic"})
-with_spec("a generator that is not built yet", "not built yet", generator={"kind": "gan"})
 with_spec("a section that is not built yet", "not built yet", drift={"epsilon": 0.1})
 with_spec("a target that is no column", "no modelled column", benchmark={"target": "nobody"})
 case("a spec that is not there", "no such file", lambda at: ["plan", "--spec", str(at.folder / "nowhere.yaml")])
@@ -138,7 +137,6 @@ with_fit("--epsilon that is no number", "not a valid float", "--epsilon", "much"
 with_fit("--epsilon above the cap", "cap.epsilon", "--epsilon", "50")
 with_fit("--delta 0", "--delta 0", "--delta", "0")
 with_fit("--generator unknown", "--generator magic", "--generator", "magic")
-with_fit("--generator not built yet", "not built yet", "--generator", "diffusion")
 with_fit("a model folder that holds something else", "not a model", out="home")
 with_fit("a model folder below a file", "cannot be written", out="clinic.yaml/model")
 with_fit("a model folder that is a file", "not a model", out="clinic.yaml")

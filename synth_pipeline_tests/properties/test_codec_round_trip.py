@@ -24,9 +24,9 @@ def test_codes_survive_decoding_and_encoding(seed: int, epsilon: float, rows: in
     codes = np.stack([rng.integers(0, size, 400) for size in encoder.domain.sizes], axis=1).astype(np.int32)
     frame = decode(EncodedTable(codes, encoder.domain), profile, rng=rng)
     again = encoder.encode(to_native(frame, spec)[0])
-    for index, column in enumerate(profile.columns):
+    for index, column in enumerate(profile.table_columns):  # random calendar parts may contradict their bin
         if isinstance(column, CategoryProfile) and column.has_rest:
-            known = codes[:, index] < len(column.categories)
+            known = codes[:, index] < column.known
             assert np.array_equal(again[known, index], codes[known, index])
         else:
             assert np.array_equal(again[:, index], codes[:, index]), column.name

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_pipeline.encode.encoder import Encoder
-from synth_pipeline.privacy.answer import PairPartition
+from synth_pipeline.privacy.answer import JointPartition, PairPartition
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.view import EncodedView
+from synth_pipeline.privacy.view import VECTOR_UNITS, EncodedView
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.table.partition import Whole
@@ -49,6 +49,7 @@ def test_answers_about_single_columns_move_by_at_most_the_unit(seed: int, rows: 
             curator.histogram("age", Whole(100), with_null=False, **ask),
             curator.histogram("grade", Whole(3), with_null=True, **ask),
             curator.key_histogram("city", ("Aachen", "Bonn"), with_null=False, **ask),
+            curator.null_differences([("income", "grade")], **ask),
         )
         for curator in (whole, less)
     ]
@@ -83,6 +84,55 @@ def test_answers_about_pairs_move_by_at_most_the_unit(seed: int, rows: int, pers
     assert moved(*dominance).max() <= person_rows
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([5, 60, 400]), st.sampled_from([1, 4]))
+def test_answers_about_several_columns_move_by_at_most_what_is_charged(seed: int, rows: int, person_rows: int) -> None:
+    """The norm of a vector of sums may move by its declared sensitivity, and a score of dependence by one a row."""
+    curators = neighbours(rows, seed, person_rows)
+    encoder = Encoder(released_profile(seed % 7))
+    views = [curator.encoded(encoder) for curator in curators]
+    rng = np.random.default_rng(seed)
+    joint = random_joint(views[0], rng)
+    families = [random_joint(views[0], rng) for _ in range(4)]
+    shares = [rng.dirichlet(np.ones(family.shape[0])) for family in families]
+    scores = [rng.integers(-40, 41, size) for size in views[0].domain.sizes]
+    bound = int(rng.integers(3, 120))
+    ask = {"cost": COST, "stage": "generator", "purpose": "replay"}
+    counts = [view.joint_counts(joint, **ask).values for view in views]
+    sums = [view.score_products(scores, bound=bound, **ask).values for view in views]
+    dependence = [[view._family_score(*item) for item in zip(families, shares, strict=True)] for view in views]
+    assert np.linalg.norm(moved(*counts)) <= person_rows
+    assert np.linalg.norm(moved(*sums)) <= views[0].events[-1].sensitivity
+    assert views[0].events[-1].sensitivity >= person_rows * bound**2 / np.sqrt(2)
+    assert moved(*np.array(dependence)).max() <= person_rows * (1 + 1e-9)
+    assert views[0].events == views[1].events
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10_000), st.sampled_from([5, 60, 400]), st.sampled_from([1, 4]), st.sampled_from([0.01, 1.0, 1e30])
+)
+def test_sums_of_clipped_vectors_move_by_at_most_the_unit_whatever_the_vectors(
+    seed: int, rows: int, person_rows: int, size: float
+) -> None:
+    curators = neighbours(rows, seed, person_rows)
+    encoder = Encoder(released_profile(seed % 7))
+
+    def vectors(codes: np.ndarray) -> np.ndarray:
+        found = np.random.default_rng(seed).normal(size=(codes.shape[1], 30)) * size
+        product = codes.astype(np.float64) @ found
+        product[codes[:, 0] % 11 == 0] = np.nan
+        return product
+
+    first, second = (
+        curator.encoded(encoder).clipped_sum(vectors, cost=COST, stage="generator", purpose="replay")
+        for curator in curators
+    )
+    assert np.linalg.norm(first.values - second.values) <= person_rows * VECTOR_UNITS
+    assert first.sigma >= person_rows * VECTOR_UNITS / COST**0.5
+    assert curators[0].events == curators[1].events
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_whole_profile_asks_neighbours_the_same_questions_until_an_answer_differs(seed: int) -> None:
@@ -105,3 +155,9 @@ def random_partition(view: EncodedView, rng: np.random.Generator) -> PairPartiti
     shape = (view.domain.sizes[first], view.domain.sizes[second])
     labels = rng.integers(0, 6, shape)
     return PairPartition(first, second, labels, 6, "random")
+
+
+def random_joint(view: EncodedView, rng: np.random.Generator) -> JointPartition:
+    columns = tuple(int(index) for index in rng.choice(len(view.domain), 3, replace=False))
+    maps = tuple(np.arange(view.domain.sizes[column]) % (2 + number) for number, column in enumerate(columns))
+    return JointPartition(columns, maps, "random")

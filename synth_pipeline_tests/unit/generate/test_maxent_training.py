@@ -8,8 +8,8 @@ from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.generate.maxent import engine
 from synth_pipeline.generate.maxent.config import MaxentConfig, plan_rounds, step_sizes
 from synth_pipeline.generate.maxent.dependency import full_partition, screen_dependencies
-from synth_pipeline.generate.maxent.field import start_field
-from synth_pipeline.generate.maxent.fit import Fitter, Measurement, OneWays, make_targets
+from synth_pipeline.generate.maxent.field import Field, start_field
+from synth_pipeline.generate.maxent.fit import Fitter, Measurement, OneWays, Targets, make_targets, table_key
 from synth_pipeline.generate.maxent.grouping import group_columns, rectangle_partitions
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.accounting import composed_epsilon
@@ -96,7 +96,7 @@ def test_a_functional_dependency_takes_a_column_out_of_the_field_and_rows_keep_i
     curator = Curator(native, unit=PrivacyUnit(None, 1), budget=budget, noise=SeededNoise(1))
     profile = build_profile(curator, declared)
     generator = engine.fit(curator, profile, SMALL, budget=budget, runtime=RuntimeConfig(seed=0))
-    assert [(item.column, item.parent) for item in generator.dependencies] == [(0, 1)]
+    assert [(item.column, item.parent) for item in generator.dependencies] == [(1, 0)]  # scales stay in the field
     codes = generator.sample(3000, rng=rng).codes
     assert ((codes[:, 0] // 3) == codes[:, 1]).mean() > 0.97
 
@@ -144,21 +144,70 @@ def test_rounds_follow_the_signal() -> None:
     assert step_sizes(10)[-1] == pytest.approx(0.05)
 
 
-def test_a_fit_without_noise_reproduces_its_tables() -> None:
+def measured_field(*, rows: float, sigma: float, chains: int) -> tuple[Field, list[Measurement], OneWays]:
+    """A field of three columns that are still independent, exact tables of its pairs, and its one-ways."""
     rng = np.random.default_rng(3)
     truth = rng.dirichlet(np.full(4 * 5 * 3, 0.5)).reshape(4, 5, 3)
     shares = [truth.sum((1, 2)), truth.sum((0, 2)), truth.sum((0, 1))]
-    field = start_field(Domain(("a", "b", "c"), (4, 5, 3)), shares, 8192, rng, "cpu")
-    rows, sigma = 10_000.0, 5.0
+    field = start_field(Domain(("a", "b", "c"), (4, 5, 3)), shares, chains, rng)
     pairs = {(0, 1): truth.sum(2), (0, 2): truth.sum(1), (1, 2): truth.sum(0)}
     measured = [
         Measurement(full_partition(first, second, (4, 5, 3)), table.reshape(-1) * rows, sigma)
         for (first, second), table in pairs.items()
     ]
-    targets = make_targets(field, measured, rows, {})
     flat = torch.tensor(np.concatenate(shares), dtype=torch.float32)
-    one_ways = OneWays(flat, torch.full_like(flat, sigma / rows))
-    fitter = Fitter(field, targets, one_ways, ridge=0.5, rng=rng, generator=torch.Generator().manual_seed(0))
+    return field, measured, OneWays(flat, torch.full_like(flat, sigma / rows))
+
+
+def fitter_of(field: Field, targets: Targets, one_ways: OneWays) -> Fitter:
+    generator = torch.Generator().manual_seed(0)
+    return Fitter(field, targets, one_ways, ridge=0.5, rng=np.random.default_rng(0), generator=generator)
+
+
+def test_a_fit_without_noise_reproduces_its_tables() -> None:
+    field, measured, one_ways = measured_field(rows=10_000.0, sigma=5.0, chains=8192)
+    targets = make_targets(field, measured, 10_000.0, {})
+    fitter = fitter_of(field, targets, one_ways)
     result = fitter.run(150)
     gap = (fitter.model_tables(result.joint) - targets.values).abs()
     assert float(gap.sum()) / 3 < 0.02  # mean L1 distance of the three tables
+
+
+def test_the_chains_of_the_last_half_are_left_as_a_pool_that_follows_the_tables() -> None:
+    field, measured, one_ways = measured_field(rows=10_000.0, sigma=50.0, chains=512)
+    targets = make_targets(field, measured, 10_000.0, {})
+    fitter_of(field, targets, one_ways).run(80)
+    assert field.chains == 512 * 40
+    codes = (field.states - field.offsets).numpy()
+    shares = np.bincount(codes[:, 0] * 5 + codes[:, 1], minlength=20) / len(codes)
+    assert np.abs(shares - measured[0].values / 10_000).sum() < 0.08
+
+
+def test_chains_grow_with_the_signal() -> None:
+    """A hundred thousand rows need more chains than five hundred: the chains' own sampling error must stay below the tables' noise."""
+    counts: list[int] = []
+    for rows in (500.0, 10_000.0, 100_000.0):
+        field, measured, one_ways = measured_field(rows=rows, sigma=50.0, chains=256)
+        fitter_of(field, make_targets(field, measured, rows, {}), one_ways).run(4)
+        counts.append(field.chains // 2)
+    assert counts[0] == 256
+    assert counts == sorted(counts)
+    assert counts[2] > 4 * counts[0]
+
+
+def test_a_fit_that_stopped_too_early_converges_when_it_goes_on() -> None:
+    rows = 100_000.0
+    field, measured, one_ways = measured_field(rows=rows, sigma=50.0, chains=2048)
+    first = make_targets(field, measured, rows, {})
+    early = fitter_of(field, first, one_ways).run(3)
+    assert early.residual > 1.5
+    residuals = [early.residual]
+    theta = first.theta.numpy()
+    for _ in range(3):
+        sizes = [item.partition.size for item in measured]
+        parts = np.split(theta, np.cumsum(sizes)[:-1])
+        known = {table_key(item.partition): part for item, part in zip(measured, parts, strict=True)}
+        targets = make_targets(field, measured, rows, known)
+        residuals.append(fitter_of(field, targets, one_ways).run(50).residual)
+        theta = targets.theta.numpy()
+    assert min(residuals) < 1.5

