@@ -225,10 +225,18 @@ class Spec(_Section):
                 if name not in self.modelled:
                     raise ValueError(f"{key}: no modelled column {name!r}; there are {', '.join(self.modelled)}")
         for name, parent in self.determined.items():
-            if parent == name or self.determined.get(parent) == name:
-                raise ValueError(
-                    f"columns.{name}.determined_by: {parent!r} and {name!r} determine each other; declare one of the two"
+            above, last = [parent], parent
+            while last != name and last in self.determined and self.determined[last] not in above:
+                last = self.determined[last]
+                above.append(last)
+            if last == name:
+                others = " and ".join(repr(column) for column in above)
+                fault = (
+                    "determines itself; leave it out"
+                    if len(above) == 1
+                    else "determine each other; leave one of them out"
                 )
+                raise ValueError(f"columns.{name}.determined_by: {others} {fault}")
         return self
 
     @model_validator(mode="after")

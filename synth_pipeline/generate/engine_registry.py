@@ -51,7 +51,7 @@ class Engine:
 def chosen_kind(spec: Spec) -> str:
     """The engine that a specification asks for.
 
-    `auto` is `hybrid` where a benchmark target is declared, else `maxent`: the hybrid is the same field, with 5 % of the budget kept for
+    `auto` is `hybrid` where a benchmark target is declared, else `maxent`: the hybrid is the same field, with 8 % of the budget kept for
     the target's conditional. The rule reads public facts only, so choosing costs nothing; the measurements behind it are in
     docs/adr/0011.
     """

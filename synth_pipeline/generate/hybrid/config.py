@@ -25,7 +25,7 @@ class HybridConfig:
     """
 
     maxent: MaxentConfig = field(default_factory=MaxentConfig)
-    score_share: float = 0.05
+    score_share: float = 0.08
     clip_norm: float = 1.7
     prior: float = 4.0
     features: int = 12

@@ -119,7 +119,7 @@ REFUSED = [
         "columns.age.determined_by: no modelled column 'ages'; there are age, income_usd",
     ),
     ("columns/age/determined_by", "name", "columns.age.determined_by: no modelled column 'name'"),
-    ("columns/age/determined_by", "age", "columns.age.determined_by: 'age' and 'age' determine each other"),
+    ("columns/age/determined_by", "age", "columns.age.determined_by: 'age' determines itself; leave it out"),
     ("rows", 0, "rows must be `match` or a number of at least 1"),
     ("holdout", 0.95, "holdout"),
     ("generator/kind", "magic", "generator.kind"),
@@ -139,10 +139,12 @@ def test_a_fault_is_one_line_that_says_where_and_what(path: str, value: Any, mes
     assert "\n" not in str(refusal.value)
 
 
-def test_two_columns_that_determine_each_other_are_refused() -> None:
+def test_columns_that_determine_each_other_in_a_circle_are_refused() -> None:
     content = changed("columns/age/determined_by", "city")
-    content["columns"]["city"]["determined_by"] = "age"
-    with pytest.raises(SpecError, match="determine each other; declare one of the two"):
+    content["columns"]["city"]["determined_by"] = "education"
+    assert Spec.from_mapping(content).determined == {"age": "city", "city": "education"}
+    content["columns"]["education"]["determined_by"] = "age"
+    with pytest.raises(SpecError, match="'city' and 'education' and 'age' determine each other; leave one of them out"):
         Spec.from_mapping(content)
 
 
