@@ -14,6 +14,8 @@ class HybridConfig:
     Attributes:
         maxent: constants of the field; its target is the hybrid's.
         score_share: share of the walk's μ² for the scores of the target; nothing is kept back where no target is declared.
+        weak_score_share: that share where the table is weak (`profile.signal`), so that its pairs are mostly noise and the target's own
+            scores tell more about it.
         clip_norm: largest norm of one row's score, with features scaled so that a column's has norm 1 on average or less.
         prior: precision of a correction's weights.
         features: most features of an ordered column.
@@ -26,6 +28,7 @@ class HybridConfig:
 
     maxent: MaxentConfig = field(default_factory=MaxentConfig)
     score_share: float = 0.08
+    weak_score_share: float = 0.25
     clip_norm: float = 1.7
     prior: float = 4.0
     features: int = 12
@@ -37,8 +40,9 @@ class HybridConfig:
 
     def __post_init__(self) -> None:
         """Refuse constants for which the guarantee or the fit would mean nothing."""
-        if not 0 <= self.score_share < 1:
-            raise PrivacyError(f"hybrid: score_share is {self.score_share!r}; it must be in [0, 1)")
+        for name in ("score_share", "weak_score_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise PrivacyError(f"hybrid: {name} is {getattr(self, name)!r}; it must be in [0, 1)")
         if not (0 < self.clip_norm < float("inf")):
             raise PrivacyError(f"hybrid: clip_norm is {self.clip_norm!r}; it must be a finite number above 0")
         if not self.prior > 0 or self.fit_rows < 1 or self.fit_steps < 1:

@@ -24,6 +24,7 @@ from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.privacy.view import VECTOR_UNITS
+from synth_pipeline.profile.signal import WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.profile import Profile
 
@@ -146,7 +147,8 @@ def fit(curator: Curator, profile: Profile, config: HybridConfig, *, budget: Bud
     """
     names = [column.name for column in profile.columns]
     target = names.index(config.target) if config.target in names else None
-    kept = 0.0 if target is None else min(config.score_share * budget.cost, 0.5 * curator.left_cost)
+    share = config.weak_score_share if profile.noise > WEAK else config.score_share
+    kept = 0.0 if target is None else min(share * budget.cost, 0.5 * curator.left_cost)
     with curator.hold_back(kept):
         base = maxent.fit(curator, profile, config.maxent, budget=budget, runtime=runtime)
     if target is None or kept <= 0 or target not in base.active or len(base.active) < 2:

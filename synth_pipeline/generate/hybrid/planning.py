@@ -28,5 +28,10 @@ def plan(spec: Spec, budget: Budget) -> EnginePlan:
         replace(line, epsilon=line.epsilon * (later - kept) / later) if line.stage == "generator" else line
         for line in before.lines
     ]
-    scores = ChargeLine("generator", f"clipped scores of {config.target}", "discrete Gaussian", kept)
+    scores = ChargeLine(
+        "generator",
+        f"clipped scores of {config.target} ({config.weak_score_share:.0%} of the pool where rows are few for the columns)",
+        "discrete Gaussian",
+        kept,
+    )
     return EnginePlan(before.events, (*shrunk, scores))

@@ -20,6 +20,7 @@ from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.view import VECTOR_UNITS, sum_of_clipped
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline.profile.signal import WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.predicate import parse_predicate, region_table
 from synth_pipeline.table.profile import Profile
@@ -112,6 +113,16 @@ def test_the_scores_are_the_last_charge_and_their_share_is_as_planned(trained) -
     assert VECTOR_UNITS**2 / last.sigma**2 == pytest.approx(
         generator.config.score_share * curator.budget.cost, rel=1e-3
     )
+
+
+def test_a_weak_table_keeps_a_larger_share_for_the_scores() -> None:
+    curator = toy_curator(SPEC, toy_frame(300))
+    profile = build_profile(curator, SPEC.modelled)
+    assert profile.noise > WEAK
+    config = HybridConfig(maxent=SMALL, fit_rows=1024)
+    weak = engine.fit(curator, profile, config, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    cost = VECTOR_UNITS**2 / weak.events[-1].sigma ** 2
+    assert cost == pytest.approx(config.weak_score_share * curator.budget.cost, rel=1e-3)
 
 
 def test_the_plan_reserves_what_a_fit_spends() -> None:
