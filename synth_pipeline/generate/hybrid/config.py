@@ -28,7 +28,7 @@ class HybridConfig:
 
     maxent: MaxentConfig = field(default_factory=MaxentConfig)
     score_share: float = 0.08
-    weak_score_share: float = 0.25
+    weak_score_share: float = 0.15
     clip_norm: float = 1.7
     prior: float = 4.0
     features: int = 12
