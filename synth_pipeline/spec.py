@@ -395,9 +395,6 @@ def _fault(item: Mapping[str, Any]) -> str:
     elif item["type"] == "union_tag_not_found":
         message = "missing key `kind`"
     else:
-        message = message[0].lower() + message[1:] + (f" (got {item['input']!r})" if _is_scalar(item["input"]) else "")
+        is_scalar = isinstance(item["input"], (str, int, float)) and not isinstance(item["input"], bool)
+        message = message[0].lower() + message[1:] + (f" (got {item['input']!r})" if is_scalar else "")
     return f"{place}: {message}" if place else message
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)

@@ -27,7 +27,6 @@ from synth_pipeline.errors import CheckFailed, LedgerError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.plan import Plan, make_plan
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Cap, Ledger, Reservation, WalkKey
@@ -102,7 +101,7 @@ class WalkResult:
         outcomes: outcome of each expectation.
         scorecard: scores on real rows; internal.
         release: folder of the bundle.
-        epsilon: composed ε of the events that ran.
+        epsilon: ε that is proven for the release, that of the plan.
     """
 
     model: ReleasedModel
@@ -205,8 +204,7 @@ def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: Runtim
         budget=walk.plan.budget,
         runtime=replace(runtime or RuntimeConfig(), rules=rules.tables),
     )
-    events = curator.events
-    walk.ledger.commit(walk.reservation, events, composed_epsilon(events, walk.plan.budget.delta))
+    walk.ledger.commit(walk.reservation, curator.events, walk.plan.epsilon)
     return ReleasedModel(walk.spec.in_order(snapshot.dtypes), profiled.profile, generator, snapshot.dtypes)
 
 
@@ -244,7 +242,7 @@ def release_facts(
         events=[event.to_dict() for event in model.events],
         epsilon=privacy.epsilon,
         delta=privacy.delta,
-        composed_epsilon=composed_epsilon(model.events, privacy.delta),
+        composed_epsilon=model.epsilon,
         accountant=ACCOUNTANT,
         snapshot_fingerprint=fingerprint,
         code_version=walk_key.code_version,

@@ -52,7 +52,6 @@ def fit(  # noqa: PLR0913  (each option is an argument)
     """Train a generator on all rows of a table and save it in a folder; the privacy budget is charged to the ledger."""
     from synth_pipeline.cli.place import require_model_place
     from synth_pipeline.integrations.stores import Home
-    from synth_pipeline.privacy.accounting import composed_epsilon
 
     spec = read_spec(spec_path, generator=generator, epsilon=epsilon, delta=delta)
     require_model_place(out)
@@ -60,7 +59,7 @@ def fit(  # noqa: PLR0913  (each option is an argument)
     with progress(f"fit: {spec.dataset}") as tell:
         model = _trained(spec, data, place, tell)
         saved = _saved(model, out)
-    spent = composed_epsilon(model.events, spec.privacy.delta)
+    spent = model.epsilon
     warnings = list(model.profile.warnings)
     content = {
         "model": str(saved),

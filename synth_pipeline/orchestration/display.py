@@ -10,7 +10,6 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger import ChargeLine, Entry
 from synth_pipeline.release.model import ReleasedModel
@@ -90,8 +89,8 @@ def ledger_table(entries: Iterable[Entry], reservation: int) -> dg.MetadataValue
 
 
 def composed(model: ReleasedModel) -> float:
-    """Composed ε of everything a model was made with, at the walk's δ."""
-    return composed_epsilon(model.events, model.spec.privacy.delta)
+    """Composed ε of everything that a model's plan reserved, at the walk's δ."""
+    return model.epsilon
 
 
 def table_digest(frame: pd.DataFrame) -> str:

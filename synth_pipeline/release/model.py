@@ -21,6 +21,7 @@ from synth_pipeline.encode.decode import decode
 from synth_pipeline.encode.identifier import invent_identifiers
 from synth_pipeline.errors import ConstraintError, ModelError, PredicateError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
+from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.generate.protocol import Generator
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.release.completion import complete_given
@@ -57,6 +58,15 @@ class ReleasedModel:
     def events(self) -> tuple[Event, ...]:
         """Every DP event of the profile and the training."""
         return self.generator.events
+
+    @property
+    def epsilon(self) -> float:
+        """The ε that is proven for this model at the walk's δ: that of its plan.
+
+        What was asked later hangs on earlier answers, so the events that happened may not be composed as if they had been fixed in
+        advance. The plan's pool, which they were paid from, was.
+        """
+        return make_plan(self.spec).epsilon
 
     def sample(
         self,

@@ -3,8 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from synth_pipeline.privacy.accounting import composed_epsilon
-from synth_pipeline.privacy.events import event_from_dict
 from synth_pipeline_tests.released_example import example_facts, example_spec
 
 
@@ -22,11 +20,6 @@ def test_each_part_costs_less_than_the_whole_and_together_they_cost_more():
     facts = example_facts()
     alone = [part.epsilon for part in facts.budget_parts()]
     assert max(alone) < facts.composed_epsilon < sum(alone)
-
-
-def test_the_composed_epsilon_is_that_of_the_listed_events():
-    facts = example_facts()
-    assert composed_epsilon([event_from_dict(event) for event in facts.events], facts.delta) == facts.composed_epsilon
 
 
 @pytest.mark.parametrize("epsilon, certainty", [(0.0, 0.5), (math.log(3), 0.75), (1000.0, 1.0)])
