@@ -7,7 +7,6 @@ cannot disagree.
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -18,7 +17,6 @@ from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.mechanisms.stability import discover_keys
 from synth_pipeline.privacy.noise import NoiseSource, SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.privacy.view import EncodedView
@@ -73,6 +71,13 @@ class Curator:
         self._desk = Desk(
             unit=unit, budget=budget, spent=spent, noise=noise or SecureNoise(), before_first_answer=before_first_answer
         )
+
+    @classmethod
+    def at_desk(cls, table: NativeTable, desk: Desk) -> "Curator":
+        """A curator whose answers are charged and noised at a given desk; an audit brings one that also watches."""
+        curator = cls.__new__(cls)
+        curator._table, curator._desk = table, desk
+        return curator
 
     def __repr__(self) -> str:
         return f"Curator({len(self.events)} answers given, contents withheld)"
@@ -180,17 +185,13 @@ class Curator:
         Privacy:
             Stability-based selection: a category held by few people is published with probability at most `delta` in all.
         """
-        sigma = sigma_for_cost(cost, self.unit.max_rows)
-        vocabulary = self._table.vocabularies[column]
-        self._desk.require_left(cost, purpose)
-        self._desk.announce()
-        codes = self._table.columns[column]
-        counts = np.bincount(codes[codes != NULL].astype(np.int64), minlength=len(vocabulary))
-        present = {key: int(count) for key, count in zip(vocabulary, counts, strict=True) if count > 0}
-        found = discover_keys(present, sigma=sigma, delta=delta, unit_rows=self.unit.max_rows, noise=self._desk.noise)
-        self._desk.record(replace(found.event, stage=stage, purpose=purpose))
-        return found.keys
+        return self._desk.find_keys(lambda: self._present(column), cost=cost, delta=delta, stage=stage, purpose=purpose)
 
     def encoded(self, encoder: RowEncoder) -> "EncodedView":
         """The rows under a released encoder, to be asked for joint counts or batches; nothing is charged yet."""
         return EncodedView(self._desk, encoder.encode(self._table), encoder.domain)
+
+    def _present(self, column: str) -> dict[str, int]:
+        vocabulary, codes = self._table.vocabularies[column], self._table.columns[column]
+        counts = np.bincount(codes[codes != NULL].astype(np.int64), minlength=len(vocabulary))
+        return {key: int(count) for key, count in zip(vocabulary, counts, strict=True) if count > 0}

@@ -1,6 +1,7 @@
 """The desk: where every answer is charged before it is computed, and gets its noise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from synth_pipeline.privacy.events import (
     SubsampledGaussianEvent,
 )
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
+from synth_pipeline.privacy.mechanisms.exponential import choose
+from synth_pipeline.privacy.mechanisms.stability import discover_keys
 from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
 
@@ -90,9 +93,7 @@ class Desk:
         return sigma
 
     def charge_choice(self, cost: float, *, purpose: str) -> float:
-        """Require and announce `cost` for one choice by the exponential mechanism, and return the ε that it buys.
-
-        The caller records the event that the mechanism gives.
+        """Require and announce `cost` for one choice by the exponential mechanism (`pick`), and return the ε that it buys.
 
         Privacy:
             A choice of bounded range ε is covered by a Gaussian of μ = `bounded_range_mu(ε)`, so it is paid from the same pool.
@@ -122,9 +123,42 @@ class Desk:
         self.announce()
         self._events.append(event)
 
-    def record(self, event: Event) -> None:
-        """Record an event whose cost was required and announced."""
-        self._events.append(event)
+    def pick(
+        self, scores: npt.NDArray[np.float64], *, epsilon: float, sensitivity: float, stage: str, purpose: str
+    ) -> int:
+        """Index that the exponential mechanism chooses, its event recorded; the cost was charged by `charge_choice`.
+
+        Args:
+            scores: the candidates' scores.
+            epsilon: what `charge_choice` bought.
+            sensitivity: most that one unit moves any score.
+            stage: where in the walk the choice is made.
+            purpose: what it decides.
+        """
+        choice = choose(
+            scores, epsilon=epsilon, sensitivity=sensitivity, noise=self.noise, stage=stage, purpose=purpose
+        )
+        self._events.append(choice.event)
+        return choice.index
+
+    def find_keys(
+        self, present: Callable[[], Mapping[str, int]], *, cost: float, delta: float, stage: str, purpose: str
+    ) -> tuple[str, ...]:
+        """Keys whose noisy counts pass the threshold of a stable set union, charged before they are counted.
+
+        Args:
+            present: counts the rows of each key that occurs.
+            cost: μ² to spend.
+            delta: share of δ that covers keys which one unit alone holds.
+            stage: where in the walk it is asked.
+            purpose: what it is for.
+        """
+        self.require_left(cost, purpose)
+        self.announce()
+        sigma = sigma_for_cost(cost, self.unit.max_rows)
+        found = discover_keys(present(), sigma=sigma, delta=delta, unit_rows=self.unit.max_rows, noise=self.noise)
+        self._events.append(replace(found.event, stage=stage, purpose=purpose))
+        return found.keys
 
     def require_left(self, cost: float, purpose: str) -> None:
         """Refuse a cost that is not positive or more than is left."""

@@ -12,7 +12,6 @@ from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.answer import ExpectedTable, JointPartition, Noisy, PairPartition
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event, SubsampledGaussianEvent
-from synth_pipeline.privacy.mechanisms.exponential import choose
 from synth_pipeline.privacy.teachers import TeacherPanel
 from synth_pipeline.table.encoded import Codes, Domain
 
@@ -93,16 +92,13 @@ class EncodedView:
         """
         epsilon = self._desk.charge_choice(cost, purpose=purpose)
         scores = np.array([table.weight * (self._error(table) - table.penalty) for table in tables], dtype=np.float64)
-        choice = choose(
+        return self._desk.pick(
             scores,
             epsilon=epsilon,
             sensitivity=self._desk.unit.max_rows * max(table.weight for table in tables),
-            noise=self._desk.noise,
             stage="generator",
             purpose=purpose,
         )
-        self._desk.record(choice.event)
-        return choice.index
 
     def dominance(self, pairs: Sequence[tuple[int, int]], *, cost: float, stage: str, purpose: str) -> Noisy:
         """Noisy Σ_a max_b n_ab for each ordered pair (a, b): how many rows the best function a → b gets right.
@@ -145,16 +141,13 @@ class EncodedView:
         """
         epsilon = self._desk.charge_choice(cost, purpose=purpose)
         scores = [self._family_score(family, share) for family, share in zip(families, shares, strict=True)]
-        choice = choose(
+        return self._desk.pick(
             np.array(scores),
             epsilon=epsilon,
             sensitivity=self._desk.unit.max_rows * _ROUNDING,
-            noise=self._desk.noise,
             stage="generator",
             purpose=purpose,
         )
-        self._desk.record(choice.event)
-        return choice.index
 
     def score_products(
         self, scores: Sequence[npt.NDArray[np.int64]], *, bound: int, cost: float, stage: str, purpose: str

@@ -1,4 +1,4 @@
-"""The specification of a dataset (design 5.1): one YAML file states every public fact and every choice.
+"""The whole specification of a dataset (design 5.1): one YAML file states every public fact and every choice.
 
 The same model is read by the Dagster component (`defs/<dataset>/defs.yaml`, under `attributes`) and by the command line (the
 attributes alone). `Spec.from_yaml` reads either. Everything is frozen; unknown keys are refused.
@@ -7,160 +7,27 @@ attributes alone). `Spec.from_yaml` reads either. Everything is frozen; unknown 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from synth_pipeline.errors import SpecError
+from synth_pipeline.spec.privacy import Privacy
+from synth_pipeline.spec.reading import fault_line, read_yaml
+from synth_pipeline.spec.section import Section
+from synth_pipeline.spec.sections import (
+    Benchmark,
+    Drift,
+    Fairness,
+    GeneratorSpec,
+    Implication,
+    ReleaseSpec,
+    Source,
+    Validation,
+)
 from synth_pipeline.table.column import Column, IdentifierColumn, ModelledColumn
-
-GeneratorKind: TypeAlias = Literal[
-    "auto", "maxent", "mixture", "aim", "mst", "privbayes", "copula", "independent",
-    "autoregressive", "vae", "gan", "diffusion", "pate_gan", "hybrid",
-]  # fmt: skip
-Severity: TypeAlias = Literal["block", "warn"]
-
-
-class _Section(BaseModel):
-    """What every section of a specification shares."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(_Section):
-    """Where fresh snapshots of the real table arrive."""
-
-    uri: str = Field(description="Folder of the snapshots: a local path (relative to the file that declares it).")
-    format: Literal["parquet", "csv"] = Field(default="parquet", description="File format of the snapshots.")
-    pattern: str = Field(default="*.parquet", description="Which files of the folder are snapshots (shell pattern).")
-
-
-class Unit(_Section):
-    """Whose privacy is protected."""
-
-    column: str | None = Field(
-        default=None, description="Column that names the person a row belongs to; null: each row is a person."
-    )
-    max_rows: int = Field(
-        default=1, ge=1, le=1000, description="Rows kept of each person (a keyed random choice); more are dropped."
-    )
-
-    @model_validator(mode="after")
-    def _rows_need_a_column(self) -> "Unit":
-        if self.column is None and self.max_rows != 1:
-            raise ValueError("max_rows above 1 needs `column`: without it each row is one person")
-        return self
-
-
-class CapSpec(_Section):
-    """What the ledger lets be spent on the same people, over all releases together."""
-
-    epsilon: float = Field(
-        default=10.0, gt=0, le=1_000_000, description="Composed ε (at the cap's δ) that no charge may pass."
-    )
-    delta: float | None = Field(
-        default=None, gt=0, lt=1, description="δ at which the cap's ε is composed; default: privacy.delta."
-    )
-    period: str | None = Field(default=None, description="Calendar period after which the cap renews; null: never.")
-
-
-class Cohorts(_Section):
-    """How the people of different snapshots relate."""
-
-    by: Literal["disjoint"] | None = Field(
-        default=None,
-        description="`disjoint`: each person is in one snapshot only, so snapshots compose in parallel; null: they overlap.",
-    )
-
-
-class Privacy(_Section):
-    """The guarantee: ε, δ, whose privacy, and the cap over time."""
-
-    epsilon: float = Field(
-        gt=0, le=100, allow_inf_nan=False, description="ε of one full walk: profile + generator; nothing outside it."
-    )
-    delta: float = Field(
-        default=1e-6, gt=0, lt=0.01, description="δ of one full walk; well below 1 / number of people."
-    )
-    unit: Unit = Field(default=Unit(), description="The privacy unit: a row, or a person with several rows.")
-    cap: CapSpec = Field(default=CapSpec(), description="Cap over all releases.")
-    cohorts: Cohorts = Field(default=Cohorts(), description="Whether snapshots hold the same people.")
-
-    @model_validator(mode="after")
-    def _walk_fits_cap(self) -> "Privacy":
-        if self.cap.epsilon < self.epsilon:
-            raise ValueError(
-                f"cap.epsilon ({self.cap.epsilon:g}) is below epsilon ({self.epsilon:g}): no walk could ever run"
-            )
-        if self.cap_delta < self.delta:
-            raise ValueError(f"cap.delta ({self.cap_delta:g}) is below delta ({self.delta:g}): no walk could ever run")
-        return self
-
-    @property
-    def cap_delta(self) -> float:
-        """δ of the cap."""
-        return self.cap.delta if self.cap.delta is not None else self.delta
-
-
-class GeneratorSpec(_Section):
-    """Which generator is trained."""
-
-    kind: GeneratorKind = Field(default="auto", description="Kind of generator; `auto` chooses from public facts only.")
-
-
-class Implication(_Section):
-    """A rule of two SQL conditions: where `if` holds, `then` must hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    condition: str = Field(alias="if", description="SQL condition.")
-    consequence: str = Field(alias="then", description="SQL condition that must hold where `if` does.")
-
-
-class Benchmark(_Section):
-    """The prediction task of the train-on-synthetic-test-on-real benchmark."""
-
-    target: str = Field(
-        description="Column to predict; a public choice. The generator may spend more of its budget on it."
-    )
-    task: Literal["classification", "regression"] = Field(
-        default="classification", description="Kind of prediction task."
-    )
-
-
-class Fairness(_Section):
-    """Groups for which the benchmark is reported apart."""
-
-    sensitive: tuple[str, ...] = Field(default=(), description="Columns that define the groups.")
-
-
-class Drift(_Section):
-    """Private comparison of a fresh snapshot with the released profile."""
-
-    epsilon: float = Field(gt=0, description="ε of one drift report.")
-    on_drift: Literal["reuse", "resample", "refresh", "refit"] = Field(
-        default="refit", description="What happens when drift is found."
-    )
-
-
-class ReleaseSpec(_Section):
-    """How a release comes about."""
-
-    approval: Literal["manual", "auto"] = Field(
-        default="manual", description="`manual`: a release is a candidate until approved."
-    )
-
-
-class Validation(_Section):
-    """Which failed expectations stop a release."""
-
-    severity: dict[Literal["schema", "domain", "nulls", "constraints", "fidelity"], Severity] = Field(
-        default={},
-        description="Severity by kind of expectation; default: all `block`, but for `fidelity`, which warns.",
-    )
 
 
 def _public_epsilon(value: int | Literal["match"]) -> int | Literal["match"]:
@@ -169,7 +36,7 @@ def _public_epsilon(value: int | Literal["match"]) -> int | Literal["match"]:
     return value
 
 
-class Spec(_Section):
+class Spec(Section):
     """Everything public about a dataset and every choice of its owner.
 
     Example:
@@ -317,7 +184,7 @@ class Spec(_Section):
         try:
             return cls.model_validate(dict(content))
         except ValidationError as error:
-            raise SpecError(f"{where}: " + "; ".join(_fault(item) for item in error.errors())) from None
+            raise SpecError(f"{where}: " + "; ".join(fault_line(item) for item in error.errors())) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Spec":
@@ -328,7 +195,7 @@ class Spec(_Section):
         Raises:
             SpecError: if the file cannot be read, is not YAML, or is not a valid specification.
         """
-        content = _read_yaml(Path(path))
+        content = read_yaml(Path(path))
         if "attributes" in content and "type" in content:
             content = content["attributes"]
         spec = cls.from_mapping(content, where=str(path))
@@ -350,51 +217,3 @@ class Spec(_Section):
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the specification, with every field described."""
     return Spec.model_json_schema(by_alias=True)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"{path}: no such file; give the path of a spec file (see `synth-pipeline init`)") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"{path}: cannot be read ({type(error).__name__}); give the path of a UTF-8 YAML file"
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        raise SpecError(f"{path}{line}: not valid YAML; check indentation, brackets and quotes there") from None
-    if not isinstance(content, dict):
-        raise SpecError(f"{path}: holds no mapping; a spec starts with `dataset: NAME` (see `synth-pipeline schema`)")
-    return _plain_dates(content)  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _plain_dates(content: dict[Any, Any]) -> dict[str, Any]:
-    """YAML reads bare dates as dates; category lists want them as text, and pydantic reads text as dates."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if isinstance(value, list):
-            return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-        return value.isoformat() if isinstance(value, date) else value
-
-    return plain(content)
-
-
-def _fault(item: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        message = "unknown key; see `synth-pipeline schema` for the keys allowed here"
-    elif item["type"] == "missing":
-        message = "missing; add this key"
-    elif item["type"] == "union_tag_invalid":
-        message = f"unknown kind; use one of {item['ctx']['expected_tags']}"
-    elif item["type"] == "union_tag_not_found":
-        message = "missing key `kind`"
-    else:
-        is_scalar = isinstance(item["input"], (str, int, float)) and not isinstance(item["input"], bool)
-        message = message[0].lower() + message[1:] + (f" (got {item['input']!r})" if is_scalar else "")
-    return f"{place}: {message}" if place else message
