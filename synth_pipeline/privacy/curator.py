@@ -76,7 +76,7 @@ class Curator:
     def at_desk(cls, table: NativeTable, desk: Desk) -> "Curator":
         """A curator whose answers are charged and noised at a given desk; an audit brings one that also watches."""
         curator = cls.__new__(cls)
-        curator._table, curator._desk = table, desk
+        curator._table, curator._desk = table, desk  # noqa: SLF001  (its own class)
         return curator
 
     def __repr__(self) -> str:
