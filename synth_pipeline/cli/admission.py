@@ -17,11 +17,6 @@ def require_admissible(spec: "Spec", ledger: "Ledger", *, cohort: str) -> None:
         PrivacyError: if the plan's events cost more than the ε it states.
     """
     from synth_pipeline.generate.plan import make_plan
-    from synth_pipeline.privacy.ledger import Cap
-    from synth_pipeline.privacy.ledger.admission import require_honest, require_room
-    from synth_pipeline.privacy.ledger.book import read_book
+    from synth_pipeline.privacy.ledger import cap_of
 
-    charge = make_plan(spec).charge()
-    cap = Cap(spec.privacy.cap.epsilon, spec.privacy.cap_delta)
-    require_honest(charge)
-    require_room(spec.dataset, charge, cap=cap, cohort=cohort, records=read_book(ledger.history(spec.dataset)).values())
+    ledger.require_room(spec.dataset, make_plan(spec).charge(), cap=cap_of(spec), cohort=cohort)

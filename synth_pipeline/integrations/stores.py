@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from synth_pipeline.errors import TableError
+from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
 from synth_pipeline.snapshot.key import load_or_create_key
 
 HOME_VARIABLE = "SYNTH_PIPELINE_HOME"
@@ -149,9 +150,14 @@ class Home:
         return FolderStore(self.folder / "released", is_private=False)
 
     @property
-    def ledger(self) -> Path:
-        """The budget ledger (SQLite)."""
-        return self.folder / "ledger.sqlite"
+    def ledger(self) -> str:
+        """Where the budget ledger lies, as `open_ledger` takes it: `$SYNTH_PIPELINE_LEDGER`, else `ledger.sqlite` in the home.
+
+        The variable holds a PostgreSQL URL, whose password must not be shown (a ledger's own `place` masks it), or the path of a
+        file, of which a relative one lies in the home.
+        """
+        place = os.environ.get(LEDGER_VARIABLE) or "ledger.sqlite"
+        return place if "://" in place else str(self.resolve(place))
 
     @property
     def releases(self) -> Path:

@@ -6,7 +6,6 @@ import dagster as dg
 
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.privacy.ledger import Ledger, Reservation
-from synth_pipeline.privacy.ledger.book import read_book
 
 _OVER = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -28,7 +27,7 @@ def give_back_abandoned(ledger: Ledger, instance: dg.DagsterInstance, *, dataset
 
 
 def _abandoned(ledger: Ledger, instance: dg.DagsterInstance, dataset: str) -> Iterator[Reservation]:
-    for record in read_book(ledger.history(dataset)).values():
+    for record in ledger.walks(dataset):
         if record.status == "reserved":
             run = instance.get_run_by_id(record.reservation.key.walk_id)
             if run is not None and run.status in _OVER and not _has_live_child(instance, run.run_id):

@@ -28,6 +28,7 @@ from synth_pipeline.spec.sections import (
     Validation,
 )
 from synth_pipeline.table.column import Column, IdentifierColumn, ModelledColumn
+from synth_pipeline.table.person import PERSON_ROWS
 
 
 def _public_epsilon(value: int | Literal["match"]) -> int | Literal["match"]:
@@ -81,6 +82,8 @@ class Spec(Section):
     def _names_agree(self) -> "Spec":
         if not self.modelled:
             raise ValueError("columns: every column is an identifier; there is nothing to model")
+        if PERSON_ROWS in self.columns:
+            raise ValueError(f"columns: {PERSON_ROWS!r} is the name of an internal column; give this one another name")
         unit = self.privacy.unit.column
         if unit is not None and not isinstance(self.columns.get(unit), IdentifierColumn):
             raise ValueError(f"privacy.unit.column: {unit!r} must be declared under columns with kind: identifier")
@@ -111,7 +114,6 @@ class Spec(Section):
         for key, is_asked, remedy in (
             ("drift", self.drift is not None, "leave the section out"),
             ("fairness", self.fairness is not None, "leave the section out"),
-            ("privacy.cap.period", self.privacy.cap.period is not None, "use null"),
             ("release.approval: auto", self.release.approval == "auto", "use manual"),
             ("source.uri with a scheme", self.source is not None and "://" in self.source.uri, "use a local folder"),
         ):

@@ -1,12 +1,8 @@
-"""What holds of the ledger for any walks and any tampering."""
-
-from pathlib import Path
-from tempfile import TemporaryDirectory
+"""What holds of the ledger for any walks and any tampering; any sequence of its operations: test_ledger_machine."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_pipeline.errors import BudgetRefused
 from synth_pipeline.privacy import accounting
 from synth_pipeline.privacy.events import (
     DiscoveryEvent,
@@ -15,11 +11,10 @@ from synth_pipeline.privacy.events import (
     GaussianPoolEvent,
     SubsampledGaussianEvent,
 )
-from synth_pipeline.privacy.ledger import Cap, Charge, Head, WalkKey, open_ledger
+from synth_pipeline.privacy.ledger import Head
 from synth_pipeline.privacy.ledger.chain import GENESIS, entry_digest, verify_chain
 
 DELTA = 1e-5
-CAP = Cap(4.0, DELTA)
 gaussians = st.builds(
     DiscreteGaussianEvent,
     sigma=st.floats(1.5, 200.0),
@@ -62,25 +57,6 @@ def test_the_same_holds_with_training_and_choices(earlier, another):
 def test_the_total_does_not_depend_on_the_order_of_walks_or_of_their_events(given_walks, random):
     shuffled = [random.sample(walk, len(walk)) for walk in random.sample(given_walks, len(given_walks))]
     assert accounting.filter_epsilon(shuffled, DELTA) == accounting.filter_epsilon(given_walks, DELTA)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.floats(0.05, 2.0), min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_whatever_is_asked_for_in_whatever_order_the_cap_holds_and_left_is_honest(epsilons, random):
-    asked = random.sample(epsilons, len(epsilons))
-    with TemporaryDirectory() as folder:
-        ledger = open_ledger(Path(folder) / "ledger.sqlite")
-        for number, epsilon in enumerate(asked):
-            charge = Charge((GaussianPoolEvent(accounting.gaussian_mu(epsilon, DELTA) ** 2),), epsilon, DELTA)
-            left = ledger.account("d", CAP).left_epsilon
-            try:
-                ledger.mark_read(ledger.reserve(WalkKey("d", "s", "p", "c", str(number)), charge, cap=CAP))
-                assert epsilon <= left * (1 + 1e-6)
-            except BudgetRefused:
-                assert epsilon > left * (1 - 1e-6)
-        account = ledger.account("d", CAP)
-        assert account.spent_epsilon <= CAP.epsilon * (1 + 1e-9)
-        assert ledger.verify().is_intact
 
 
 def chain_of(bodies):

@@ -3,11 +3,10 @@
 Belongs here: the contract, the chain of entries, admission, stores. Does not: what an event costs (accounting).
 """
 
+from synth_pipeline.privacy.ledger.account import Account, BlockAccount
 from synth_pipeline.privacy.ledger.chain import ChainReport, Head
 from synth_pipeline.privacy.ledger.contract import (
     ALL_COHORTS,
-    Account,
-    BlockAccount,
     Cap,
     Charge,
     ChargeLine,
@@ -17,10 +16,13 @@ from synth_pipeline.privacy.ledger.contract import (
     WalkKey,
     WalkRecord,
 )
-from synth_pipeline.privacy.ledger.sqlite import SqliteLedger, open_ledger
+from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
+from synth_pipeline.privacy.ledger.operations import StoredLedger
+from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE, open_ledger
 
 __all__ = [
     "ALL_COHORTS",
+    "LEDGER_VARIABLE",
     "Account",
     "BlockAccount",
     "Cap",
@@ -31,8 +33,10 @@ __all__ = [
     "Head",
     "Ledger",
     "Reservation",
-    "SqliteLedger",
+    "StoredLedger",
     "WalkKey",
     "WalkRecord",
+    "blocks_of",
+    "cap_of",
     "open_ledger",
 ]

@@ -1,30 +1,70 @@
 """Admission: whether a charge fits under a cap beside what the same units have lost already.
 
-Belongs here: blocks, and their composition. Does not: what composition is (accounting), or what is stored (book, sqlite).
+Belongs here: blocks and periods, and their composition. Does not: what composition is (accounting), or what is stored (book, stores).
 
-A dataset's blocks are its cohorts. Disjoint cohorts hold different people, so their charges do not add up (parallel
-composition; Luo et al. 2021, "Privacy Budget Scheduling", call them blocks). A charge to the block "all" may touch
-anyone: it counts in every block, and has to fit in every block.
+*Blocks.* Disjoint cohorts hold different people, so their charges do not add up (parallel composition; Luo et al. 2021,
+"Privacy Budget Scheduling", call them blocks). A charge counts in every block that it touches, and has to fit in each of them;
+one that touches "all" may touch anyone, so it counts and has to fit everywhere.
+
+*Periods.* A cap with a period holds for each period by itself. A walk counts in the period in which it is reserved and in every
+later one until it is closed, for until then it may be read: reserving before a period ends and reading after it dodges neither
+cap. The lifetime, where it has a cap of its own, counts every walk.
+
+*Composition* is a fully adaptive filter on μ² (`accounting.filter_epsilon`): a charge is admitted only while everything that has
+been read and everything that may still be read under a reservation stays within the cap, whatever the answers were that it was
+chosen from (Smith and Thakurta 2022; Koskela, Tobaben and Honkela 2022; Feldman and Zrnic 2021).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from synth_pipeline.errors import BudgetRefused, PrivacyError
 from synth_pipeline.privacy.accounting import composed_epsilon, filter_epsilon, filter_room, gaussian_epsilon
 from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.ledger.account import Account, BlockAccount
 from synth_pipeline.privacy.ledger.contract import (
     ALL_COHORTS,
     EPSILON_TOLERANCE,
-    Account,
-    BlockAccount,
     Cap,
     Charge,
     Entry,
     WalkRecord,
 )
+from synth_pipeline.spec.period import Period
 
 _ROUNDING = 1 + 1e-9
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a dataset's cap has to hold at a moment.
+
+    Attributes:
+        dataset: which dataset.
+        cap: the cap of each block.
+        walks: every walk that was not released.
+        current: those of them that count in the current period; all, where the cap never renews.
+        since: start of the period.
+        until: its end; None where the cap never renews.
+    """
+
+    dataset: str
+    cap: Cap
+    walks: tuple[WalkRecord, ...]
+    current: tuple[WalkRecord, ...]
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def at(cls, now: datetime, *, dataset: str, cap: Cap, records: Iterable[WalkRecord]) -> "Holdings":
+        """Return what counts at a moment."""
+        live = tuple(record for record in records if record.status != "released")
+        if cap.period is None:
+            return cls(dataset, cap, live, live)
+        since, until = Period(cap.period).around(now)
+        return cls(dataset, cap, live, tuple(r for r in live if _is_open_after(r, since)), since, until)
 
 
 def require_honest(charge: Charge) -> None:
@@ -41,76 +81,110 @@ def require_honest(charge: Charge) -> None:
         )
 
 
-def require_room(dataset: str, charge: Charge, *, cap: Cap, cohort: str, records: Iterable[WalkRecord]) -> None:
-    """Refuse a charge that would bring a block it touches beyond the cap.
+def require_room(charge: Charge, blocks: Sequence[str], holdings: Holdings) -> None:
+    """Refuse a charge that would bring a block it touches beyond the cap, of this period or of the lifetime.
 
     Args:
-        dataset: for the message.
         charge: what is asked for.
-        cap: the cap of each block.
-        cohort: the block that is charged, or "all".
-        records: the dataset's walks.
+        blocks: the blocks that it touches, or "all".
+        holdings: the cap, and what it has to hold already.
 
     Raises:
         BudgetRefused: when the charge's δ is above the cap's, or a block would pass the cap's ε at the cap's δ.
     """
+    cap = holdings.cap
     if charge.delta > cap.delta:
         raise BudgetRefused(
-            f"dataset {dataset!r}: the walk's δ={charge.delta:g} is above the cap's δ={cap.delta:g}; "
+            f"dataset {holdings.dataset!r}: the walk's δ={charge.delta:g} is above the cap's δ={cap.delta:g}; "
             "lower the walk's delta or have the cap's delta raised"
         )
-    live = [record for record in records if record.status != "released"]
-    for block in _touched(cohort, live):
-        total = filter_epsilon([*_loads(block, live), charge.events], cap.delta)
+    for block in _touched(blocks, holdings.walks):
+        total = filter_epsilon([*_loads(block, holdings.current), charge.events], cap.delta)
         if total > cap.epsilon * _ROUNDING:
-            raise BudgetRefused(_refusal(dataset, charge, cap=cap, block=_block_account(block, live, cap), total=total))
+            raise BudgetRefused(_refusal(charge, block, holdings, total))
+        if cap.lifetime_epsilon is not None:
+            total = filter_epsilon([*_loads(block, holdings.walks), charge.events], cap.delta)
+            if total > cap.lifetime_epsilon * _ROUNDING:
+                raise BudgetRefused(_lifetime_refusal(charge, block, holdings, total))
 
 
-def build_account(dataset: str, cap: Cap, *, records: Iterable[WalkRecord], entries: tuple[Entry, ...]) -> Account:
+def build_account(holdings: Holdings, *, records: Iterable[WalkRecord], entries: tuple[Entry, ...]) -> Account:
     """Return what is spent, reserved and left of a dataset's blocks, the most loaded one first in line."""
-    live = [record for record in records if record.status != "released"]
-    names = sorted({record.reservation.cohort for record in live}) or [ALL_COHORTS]
-    blocks = tuple(_block_account(name, live, cap) for name in names)
-    worst = max(blocks, key=lambda block: block.spent_epsilon + block.reserved_epsilon)
+    names = sorted({block for record in holdings.walks for block in record.reservation.blocks}) or [ALL_COHORTS]
+    blocks = tuple(_block_account(name, holdings) for name in names)
+    worst = max(blocks, key=lambda block: (block.spent_epsilon + block.reserved_epsilon, -block.left_epsilon))
     return Account(
-        dataset=dataset,
-        cap=cap,
+        dataset=holdings.dataset,
+        cap=holdings.cap,
         spent_epsilon=worst.spent_epsilon,
         reserved_epsilon=worst.reserved_epsilon,
         left_epsilon=worst.left_epsilon,
         entries=entries,
         blocks=blocks,
+        walks=tuple(records),
+        since=None if holdings.since is None else holdings.since.isoformat(),
+        until=None if holdings.until is None else holdings.until.isoformat(),
     )
 
 
-def _touched(cohort: str, live: list[WalkRecord]) -> list[str]:
+def _is_open_after(record: WalkRecord, since: datetime) -> bool:
+    """Whether anything may have been read under a reservation at or after a moment."""
+    return record.closed is None or datetime.fromisoformat(record.closed) >= since
+
+
+def _touched(blocks: Sequence[str], walks: Iterable[WalkRecord]) -> list[str]:
     """Return the blocks a charge must fit in: its own, or for "all" every block there is."""
-    if cohort != ALL_COHORTS:
-        return [cohort]
-    return sorted({record.reservation.cohort for record in live} | {ALL_COHORTS})
+    if ALL_COHORTS not in blocks:
+        return list(blocks)
+    return sorted({block for record in walks for block in record.reservation.blocks} | {ALL_COHORTS})
 
 
-def _loads(block: str, live: list[WalkRecord]) -> list[tuple[Event, ...]]:
-    return [record.events for record in live if record.reservation.cohort in {block, ALL_COHORTS}]
+def _loads(block: str, walks: Iterable[WalkRecord]) -> list[tuple[Event, ...]]:
+    return [record.events for record in walks if not {block, ALL_COHORTS}.isdisjoint(record.reservation.blocks)]
 
 
-def _block_account(block: str, live: list[WalkRecord], cap: Cap) -> BlockAccount:
-    read = [record for record in live if record.status != "reserved"]
-    spent = filter_epsilon(_loads(block, read), cap.delta)
-    total = filter_epsilon(_loads(block, live), cap.delta)
-    loads = _loads(block, live)
+def _block_account(block: str, holdings: Holdings) -> BlockAccount:
+    cap, loads = holdings.cap, _loads(block, holdings.current)
+    spent = filter_epsilon(_loads(block, [r for r in holdings.current if r.status != "reserved"]), cap.delta)
+    total = filter_epsilon(loads, cap.delta)
+    ever = _loads(block, holdings.walks)
+    left = _left(loads, cap.epsilon, cap.delta)
+    if cap.lifetime_epsilon is not None:
+        left = min(left, _left(ever, cap.lifetime_epsilon, cap.delta))
+    lifetime = filter_epsilon(ever, cap.delta)
+    return BlockAccount(block, spent, total - spent if math.isfinite(total) else 0.0, left, lifetime)
+
+
+def _left(loads: Sequence[tuple[Event, ...]], epsilon: float, delta: float) -> float:
     # An untouched block has the whole cap; the conversion there and back would lose its last digit.
-    room = filter_room(loads, epsilon=cap.epsilon, delta=cap.delta)
-    left = gaussian_epsilon(math.sqrt(room), cap.delta) if loads else cap.epsilon
-    return BlockAccount(block, spent, total - spent if math.isfinite(total) else 0.0, left)
+    if not loads:
+        return epsilon
+    return gaussian_epsilon(math.sqrt(filter_room(loads, epsilon=epsilon, delta=delta)), delta)
 
 
-def _refusal(dataset: str, charge: Charge, *, cap: Cap, block: BlockAccount, total: float) -> str:
-    where = f"dataset {dataset!r}" + ("" if block.cohort == ALL_COHORTS else f", cohort {block.cohort!r}")
-    left = f"at most ε={block.left_epsilon:.4g} (δ={cap.delta:g})" if block.left_epsilon > 0 else "nothing more"
+def _where(block: str, holdings: Holdings) -> str:
+    return f"dataset {holdings.dataset!r}" + ("" if block == ALL_COHORTS else f", cohort {block!r}")
+
+
+def _refusal(charge: Charge, block: str, holdings: Holdings, total: float) -> str:
+    cap, account = holdings.cap, _block_account(block, holdings)
+    left = f"at most ε={account.left_epsilon:.4g} (δ={cap.delta:g})" if account.left_epsilon > 0 else "nothing more"
+    renews = wait = ""
+    if holdings.until is not None:
+        renews = f" a {cap.period}" if "/" not in str(cap.period) else f" a period of {cap.period}"
+        wait = f", wait until the cap renews at {holdings.until:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{where}: the walk asks for ε={charge.epsilon:.4g} (δ={charge.delta:g}); ε={block.spent_epsilon:.4g} is spent and "
-        f"ε={block.reserved_epsilon:.4g} reserved of the cap ε={cap.epsilon:g} at δ={cap.delta:g}, and together they would "
-        f"come to ε={total:.4g}. Nothing was read. Ask for {left}, release reservations that were never read, or have the "
-        "cap raised"
+        f"{_where(block, holdings)}: the walk asks for ε={charge.epsilon:.4g} (δ={charge.delta:g}); "
+        f"ε={account.spent_epsilon:.4g} is spent and ε={account.reserved_epsilon:.4g} reserved of the cap ε={cap.epsilon:g} "
+        f"at δ={cap.delta:g}{renews}, and together they would come to ε={total:.4g}. Nothing was read. Ask for {left}, release "
+        f"reservations that were never read{wait}, or have the cap raised"
+    )
+
+
+def _lifetime_refusal(charge: Charge, block: str, holdings: Holdings, total: float) -> str:
+    cap = holdings.cap
+    return (
+        f"{_where(block, holdings)}: the walk asks for ε={charge.epsilon:.4g} (δ={charge.delta:g}) and would bring all periods "
+        f"together to ε={total:.4g}, above the lifetime's cap ε={cap.lifetime_epsilon:g} at δ={cap.delta:g}, which never renews. "
+        "Nothing was read. Ask for less, release reservations that were never read, or have the lifetime's cap raised"
     )

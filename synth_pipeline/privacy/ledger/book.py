@@ -3,20 +3,27 @@
 Belongs here: pure rules on entries, the same for every store. Does not: storage, or what fits under a cap (admission).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.privacy.events import event_from_dict
+from synth_pipeline.privacy.ledger.chain import Head, canonical_json, entry_digest
 from synth_pipeline.privacy.ledger.contract import (
+    ALL_COHORTS,
     Cap,
     Charge,
     Entry,
+    Kind,
     Reservation,
     WalkKey,
     WalkRecord,
 )
+from synth_pipeline.privacy.ledger.cover import covering
+from synth_pipeline.spec.period import Period
 
 Records = dict[int, WalkRecord]
 
@@ -39,20 +46,65 @@ def read_book(entries: Iterable[Entry]) -> Records:
     return records
 
 
-def reserve_body(key: WalkKey, charge: Charge, cap: Cap) -> dict[str, Any]:
-    """Return what a reserve entry carries."""
-    return {"key": asdict(key), "charge": charge.to_dict(), "cap": asdict(cap)}
+def named_blocks(cohort: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the blocks that a caller named, sorted and once each; everyone, where "all" is among them.
+
+    Raises:
+        LedgerError: when none is named.
+    """
+    blocks = {cohort} if isinstance(cohort, str) else set(cohort)
+    if not blocks or not all(blocks):
+        raise LedgerError(f"cohort: a charge touches at least one block of people; name it, or use {ALL_COHORTS!r}")
+    return (ALL_COHORTS,) if ALL_COHORTS in blocks else tuple(sorted(blocks))
+
+
+def reserve_body(reservation: Reservation, now: datetime) -> dict[str, Any]:
+    """Return what a reserve entry carries; its digest thus covers blocks, cap and period too."""
+    period = reservation.cap.period
+    bounds = None if period is None else [moment.isoformat() for moment in Period(period).around(now)]
+    return {
+        "key": asdict(reservation.key),
+        "charge": reservation.charge.to_dict(),
+        "cap": asdict(reservation.cap),
+        "blocks": list(reservation.blocks),
+        "by": reservation.by,
+        "period": bounds,
+    }
+
+
+def next_entry(kind: Kind, about: Reservation, body: Mapping[str, Any], *, head: Head, now: datetime) -> Entry:
+    """Return the entry that follows a chain's head.
+
+    Args:
+        kind: what it says.
+        about: the reservation that it belongs to; number 0: the one that it makes.
+        body: what the kind carries.
+        head: the chain's head.
+        now: the time.
+    """
+    fields: dict[str, Any] = {
+        "sequence": head.entries + 1,
+        "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
+        "kind": kind,
+        "dataset": about.key.dataset,
+        "cohort": about.cohort,
+        "reservation": about.number or head.entries + 1,
+        "body": json.loads(canonical_json(body)),
+        "previous": head.digest,
+    }
+    return Entry(**fields, digest=entry_digest(fields))
 
 
 def reservation_of(entry: Entry) -> Reservation:
-    """Read the reservation that a reserve entry made."""
+    """Read the reservation that a reserve entry made; the first version's entries name one block, outside the body."""
     body = entry.body
     return Reservation(
         number=entry.sequence,
         key=WalkKey(**body["key"]),
         charge=Charge.from_dict(body["charge"]),
         cap=Cap(**body["cap"]),
-        cohort=entry.cohort,
+        blocks=tuple(body.get("blocks", (entry.cohort,))),
+        by=body.get("by"),
     )
 
 
@@ -62,11 +114,11 @@ def find_record(records: Records, key: WalkKey) -> WalkRecord | None:
     return found[-1] if found else None
 
 
-def reuse(record: WalkRecord | None, charge: Charge, cohort: str) -> Reservation | None:
+def reuse(record: WalkRecord | None, charge: Charge, blocks: tuple[str, ...]) -> Reservation | None:
     """Return the reservation to hand out again for a key, or None when a new one is due.
 
     Raises:
-        LedgerError: when the key was read before, or is reserved for another charge or cohort.
+        LedgerError: when the key was read before, or is reserved for another charge or other blocks.
     """
     if record is None:
         return None
@@ -76,7 +128,7 @@ def reuse(record: WalkRecord | None, charge: Charge, cohort: str) -> Reservation
             f"walk {kept.key.walk_id!r} of dataset {kept.key.dataset!r} has read its snapshot and stays charged "
             f"(reservation {kept.number}, {record.status}); to read again start a new walk with a new walk_id"
         )
-    if kept.charge != charge or kept.cohort != cohort:
+    if kept.charge != charge or kept.blocks != blocks:
         raise LedgerError(
             f"walk {kept.key.walk_id!r} of dataset {kept.key.dataset!r} is reserved for another charge "
             f"(reservation {kept.number}); release it first or use a new walk_id"
@@ -129,7 +181,7 @@ def _on_reserve(before: WalkRecord | None, entry: Entry) -> WalkRecord:
     if before is not None or entry.reservation != entry.sequence:
         raise ValueError("a reservation made twice")
     made = reservation_of(entry)
-    return WalkRecord(made, "reserved", frozenset(), made.charge.events, made.charge.epsilon)
+    return WalkRecord(made, "reserved", frozenset(), made.charge.events, made.charge.epsilon, since=entry.at)
 
 
 def _on_read(before: WalkRecord | None, entry: Entry) -> WalkRecord:
@@ -141,8 +193,10 @@ def _on_read(before: WalkRecord | None, entry: Entry) -> WalkRecord:
 def _on_commit(before: WalkRecord | None, entry: Entry) -> WalkRecord:
     record = _existing(before)
     require_committable(record)
-    events = tuple(event_from_dict(event) for event in entry.body["events"])
-    return replace(record, status="committed", events=events, epsilon=entry.body["epsilon"])
+    realised = tuple(event_from_dict(event) for event in entry.body["events"])
+    events = covering(record.reservation.charge.events, realised)
+    epsilon = entry.body["epsilon"]
+    return replace(record, status="committed", events=events, epsilon=epsilon, closed=entry.at, realised=realised)
 
 
 def _on_release(before: WalkRecord | None, entry: Entry) -> WalkRecord:
@@ -150,7 +204,7 @@ def _on_release(before: WalkRecord | None, entry: Entry) -> WalkRecord:
     require_releasable(record)
     if not isinstance(entry.body["reason"], str):
         raise TypeError("a release without a reason")
-    return replace(record, status="released", events=(), epsilon=0.0)
+    return replace(record, status="released", events=(), epsilon=0.0, closed=entry.at)
 
 
 def _existing(record: WalkRecord | None) -> WalkRecord:

@@ -1,21 +1,23 @@
-"""The ledger's contract: its values, and the operations every store offers.
+"""The ledger's contract: its values, and the operations it offers whatever the store.
 
-Belongs here: frozen values and the `Ledger` protocol. Does not: storage (sqlite), or the rules (book, admission).
+Belongs here: frozen values and the `Ledger` protocol. Does not: storage (sqlite, postgres), or the rules (book, admission).
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.accounting import check_epsilon_delta
 from synth_pipeline.privacy.events import Event, event_from_dict
+from synth_pipeline.privacy.ledger.account import Account
 from synth_pipeline.privacy.ledger.chain import ChainReport, Head
+from synth_pipeline.spec.period import Period
+from synth_pipeline.spec.privacy import EVERYONE
 
-ALL_COHORTS = "all"
-"""The block of a dataset without disjoint cohorts; it overlaps every other block."""
+ALL_COHORTS = EVERYONE
+"""The block of a dataset without cohorts; it overlaps every other block."""
 
 EPSILON_TOLERANCE = 1e-6
 """Relative rounding that is forgiven when an ε is compared with the ε that its events cost."""
@@ -37,17 +39,35 @@ class WalkKey:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The most a dataset's units may ever lose: composed `epsilon` at `delta`.
+    """The most a block of a dataset's units may lose: composed `epsilon` at `delta`, ever or in each period.
+
+    A cap that renews bounds the loss of each period by itself, not that of a lifetime: n periods may cost n times as much.
+    `lifetime_epsilon` beside it bounds all of them together.
+
+    Attributes:
+        epsilon: composed ε, of the lifetime, or of one period where there is one.
+        delta: δ at which it is composed.
+        period: calendar period after which the cap renews, as `spec.period.Period` reads it; None: never.
+        lifetime_epsilon: composed ε of all periods together, at the same δ; None: no bound.
 
     Raises:
-        PrivacyError: for an epsilon or delta out of range.
+        PrivacyError: for an epsilon or delta out of range, or a lifetime below a period's.
+        SpecError: for a period that is not known.
     """
 
     epsilon: float
     delta: float
+    period: str | None = None
+    lifetime_epsilon: float | None = None
 
     def __post_init__(self) -> None:
         check_epsilon_delta(self.epsilon, self.delta)
+        if self.period is not None:
+            Period(self.period)
+        if self.lifetime_epsilon is not None and (self.period is None or not self.lifetime_epsilon >= self.epsilon):
+            raise PrivacyError(
+                f"cap: lifetime_epsilon {self.lifetime_epsilon:g} needs a period, and at least its epsilon {self.epsilon:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +134,21 @@ class Reservation:
         key: whose walk it is.
         charge: what was admitted.
         cap: the cap it was admitted under.
-        cohort: the block of privacy units it is charged to.
+        blocks: the blocks of privacy units that it touches, sorted; it is charged in each.
+        by: the account of the operating system whose process reserved; None where that was not recorded.
     """
 
     number: int
     key: WalkKey
     charge: Charge
     cap: Cap
-    cohort: str
+    blocks: tuple[str, ...]
+    by: str | None = None
+
+    @property
+    def cohort(self) -> str:
+        """The blocks in one line, for people."""
+        return ", ".join(self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +159,12 @@ class WalkRecord:
         reservation: the reservation.
         status: reserved, read (charged for good), committed, or released (never read, free again).
         stages_read: stages whose first private answer was announced.
-        events: what is composed: the planned events, or after the commit those that ran.
-        epsilon: the walk's ε at its own δ, planned or realised.
+        events: what is composed: the planned events, or what covers them and those that ran where more was spent
+            (`book.covering`); none once released.
+        epsilon: the walk's ε at its own δ: what it stated, or more where more was spent.
+        since: when it was reserved, ISO 8601 in UTC.
+        closed: when it was committed or released, after which nothing can be read under it; None while it is open.
+        realised: the events that ran, once it is committed.
     """
 
     reservation: Reservation
@@ -141,6 +172,9 @@ class WalkRecord:
     stages_read: frozenset[str]
     events: tuple[Event, ...]
     epsilon: float
+    since: str
+    closed: str | None = None
+    realised: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +186,9 @@ class Entry:
         at: when, ISO 8601 in UTC.
         kind: reserve, read, commit or release.
         dataset: which dataset.
-        cohort: which block.
+        cohort: which blocks, in one line for people; a reserve entry's body lists them.
         reservation: the number of the reservation it belongs to.
-        body: what the kind carries (key, cap and charge; stage; realised events; reason).
+        body: what the kind carries (key, cap, charge, blocks, by whom and until when; stage; realised events; reason).
         previous: digest of the entry before.
         digest: SHA-256 of all of the above.
     """
@@ -174,82 +208,49 @@ class Entry:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockAccount:
-    """The budget of one block of privacy units, at the cap's δ.
-
-    Attributes:
-        cohort: the block's name.
-        spent_epsilon: composed ε of walks that have read rows.
-        reserved_epsilon: what walks that are admitted but have not read yet add to it.
-        left_epsilon: the largest ε, at the cap's δ, of one more walk of Gaussian noise that would be admitted.
-    """
-
-    cohort: str
-    spent_epsilon: float
-    reserved_epsilon: float
-    left_epsilon: float
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A dataset's budget: its most loaded block, all blocks, and the entries.
-
-    With disjoint cohorts a block that has not been touched yet has the whole cap.
-
-    Attributes:
-        dataset: which dataset.
-        cap: the cap of each block.
-        spent_epsilon: of the most loaded block; see `BlockAccount`. So are the next two.
-        reserved_epsilon: see `BlockAccount`.
-        left_epsilon: see `BlockAccount`; a walk with DP-SGD may be refused slightly earlier, since its cover is not exact.
-        entries: the dataset's entries, oldest first.
-        blocks: every block.
-    """
-
-    dataset: str
-    cap: Cap
-    spent_epsilon: float
-    reserved_epsilon: float
-    left_epsilon: float
-    entries: tuple[Entry, ...]
-    blocks: tuple[BlockAccount, ...] = field(default=())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form that `ledger show --json` prints; an ε without bound becomes null."""
-        return {
-            "dataset": self.dataset,
-            "cap": asdict(self.cap),
-            "spent_epsilon": _finite(self.spent_epsilon),
-            "reserved_epsilon": _finite(self.reserved_epsilon),
-            "left_epsilon": _finite(self.left_epsilon),
-            "entries": [entry.to_dict() for entry in self.entries],
-        }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 class Ledger(Protocol):
-    """The operations of every store: reserve → mark_read → commit, or release before anything is read."""
+    """The operations of every ledger: reserve → mark_read → commit, or release before anything is read."""
 
     @staticmethod
-    def open(path: Path | str | None = None) -> "Ledger":
-        """Return the ledger in a file, by default the one in the home folder; see `sqlite.open_ledger`."""
-        from synth_pipeline.privacy.ledger.sqlite import open_ledger
+    def open(place: Path | str | None = None) -> "Ledger":
+        """Return the ledger in a file or on a PostgreSQL server; see `place.open_ledger`."""
+        from synth_pipeline.privacy.ledger.place import open_ledger
 
-        return open_ledger(path)
+        return open_ledger(place)
 
-    def reserve(self, key: WalkKey, charge: Charge, *, cap: Cap, cohort: str = ALL_COHORTS) -> Reservation:
+    @property
+    def place(self) -> str:
+        """Where it is, for people: a path, or an address without its password."""
+        ...
+
+    def reserve(
+        self, key: WalkKey, charge: Charge, *, cap: Cap, cohort: str | Sequence[str] = ALL_COHORTS
+    ) -> Reservation:
         """Admit a charge, or refuse it before anything is written.
 
         A reservation under the same key that has not been read is returned again.
+
+        Args:
+            key: whose walk it is.
+            charge: what it asks for.
+            cap: the cap of each block it touches.
+            cohort: the block of privacy units that it touches, or several; "all": whoever may be in the dataset.
 
         Raises:
             BudgetRefused: when a block it touches would pass the cap.
             PrivacyError: when the charge's events cost more than the ε it states.
             LedgerError: when the key was read before, or is reserved for another charge.
+        """
+        ...
+
+    def require_room(
+        self, dataset: str, charge: Charge, *, cap: Cap, cohort: str | Sequence[str] = ALL_COHORTS
+    ) -> None:
+        """Refuse a charge that `reserve` would refuse now; nothing is written either way.
+
+        Raises:
+            BudgetRefused: when a block it touches would pass the cap.
+            PrivacyError: when the charge's events cost more than the ε it states.
         """
         ...
 
@@ -262,11 +263,22 @@ class Ledger(Protocol):
         ...
 
     def commit(self, reservation: Reservation, realised_events: Sequence[Event], realised_epsilon: float) -> None:
-        """Record what a walk did; from here that is composed instead of what was planned.
+        """Record what a walk did and close it: nothing more may be read under it.
+
+        What is composed stays the plan. The scales of the events that ran were chosen from earlier answers, so they may not be
+        composed as if they had been fixed in advance, even where that gives less; see `book.covering`.
 
         Raises:
             LedgerError: when the reservation has not been read, or is closed.
             PrivacyError: when more was spent than reserved; it is recorded in full before this is raised.
+        """
+        ...
+
+    def close(self, reservation: Reservation, reason: str) -> None:
+        """Close a walk that read rows and will never be committed, at its whole charge; it then no longer counts in new periods.
+
+        Raises:
+            LedgerError: when it has not been read, or is closed.
         """
         ...
 
@@ -280,6 +292,10 @@ class Ledger(Protocol):
 
     def find(self, key: WalkKey) -> WalkRecord | None:
         """Return the latest record under a key, released ones aside."""
+        ...
+
+    def walks(self, dataset: str | None = None) -> tuple[WalkRecord, ...]:
+        """Return the record of every reservation, oldest first."""
         ...
 
     def account(self, dataset: str, cap: Cap | None = None) -> Account:

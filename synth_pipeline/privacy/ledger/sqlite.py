@@ -1,160 +1,174 @@
-"""The SQLite store of the ledger: one file, many processes, nobody overspends.
+"""The SQLite store of the ledger: one file, many processes, one writer at a time.
 
-Belongs here: the operations. Does not: rules (book, admission), digests (chain), or tables and locks (sqlite_file).
+Belongs here: everything that speaks SQLite. Does not: what an operation may do (operations, book).
+
+Every change runs in one `BEGIN IMMEDIATE` transaction, which admits one writer at a time, and is on disk when it ends
+(`synchronous=FULL`). The file uses a write-ahead log, which needs a local file system, not a network share.
 """
 
 import os
-from collections.abc import Callable, Sequence
+import secrets
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from synth_pipeline.errors import LedgerError, PrivacyError
-from synth_pipeline.privacy.accounting import composed_epsilon
-from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.ledger import admission, book
-from synth_pipeline.privacy.ledger.chain import GENESIS, ChainReport, Head, verify_chain
-from synth_pipeline.privacy.ledger.contract import (
-    ALL_COHORTS,
-    EPSILON_TOLERANCE,
-    Account,
-    Cap,
-    Charge,
-    Entry,
-    Kind,
-    Reservation,
-    WalkKey,
-    WalkRecord,
+from synth_pipeline.errors import LedgerError
+from synth_pipeline.privacy.ledger.chain import GENESIS, Head
+from synth_pipeline.privacy.ledger.contract import Entry
+from synth_pipeline.privacy.ledger.row import COLUMNS, entry_of_row, row_of_entry
+from synth_pipeline.privacy.ledger.store import Answer, EmptyPage, Page
+
+APPLICATION_ID = 0x53504C47
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 60.0
+
+_SCHEMA = (
+    """CREATE TABLE entry (
+        sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, dataset TEXT NOT NULL, cohort TEXT NOT NULL,
+        reservation INTEGER NOT NULL, body TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL)""",
+    "CREATE INDEX entry_of_dataset ON entry (dataset, sequence)",
+    "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, digest TEXT NOT NULL)",
+    "CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'entries are only added'); END",
+    "CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'entries are only added'); END",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-from synth_pipeline.privacy.ledger.sqlite_file import append_entry, connected, select_entries, stored_head, writing
-
-
-def open_ledger(path: Path | str | None = None) -> "SqliteLedger":
-    """Return the ledger in a file; the file is made by the first reservation that is admitted.
-
-    Args:
-        path: the file; without one `ledger.sqlite` in `$SYNTH_PIPELINE_HOME`, or in `.synth_pipeline` where that is unset.
-    """
-    if path is None:
-        path = Path(os.environ.get("SYNTH_PIPELINE_HOME") or ".synth_pipeline") / "ledger.sqlite"
-    return SqliteLedger(Path(path))
+_SELECT = f"SELECT {COLUMNS} FROM entry"  # noqa: S608  (names of our own columns)
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteLedger:
-    """A ledger in a SQLite file; see `Ledger` for what its operations promise.
-
-    Holds no connection between calls, so it may be pickled, forked and shared between threads.
+class SqliteStore:
+    """A ledger's entries in a SQLite file; see `Store`.
 
     Attributes:
-        path: the file.
+        path: the file; made, with its folder, by the first change that may create it.
     """
 
     path: Path
 
-    @staticmethod
-    def open(path: Path | str | None = None) -> "SqliteLedger":
-        """Return the ledger in a file; see `open_ledger`."""
-        return open_ledger(path)
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.path)
 
-    def reserve(self, key: WalkKey, charge: Charge, *, cap: Cap, cohort: str = ALL_COHORTS) -> Reservation:
-        """Admit a charge, or refuse it before anything is written; see `Ledger.reserve`."""
-
-        def admit(entries: tuple[Entry, ...]) -> Reservation | None:
-            records = book.read_book(entries)
-            kept = book.reuse(book.find_record(records, key), charge, cohort)
-            if kept is None:
-                admission.require_room(key.dataset, charge, cap=cap, cohort=cohort, records=records.values())
-            return kept
-
-        admission.require_honest(charge)
-        # First without the lock: a refusal writes nothing at all, and the costly part of the composition is remembered.
-        kept = admit(self.history(key.dataset))
-        if kept is not None:
-            return kept
-        with writing(self.path, create=True) as connection:
-            kept = admit(select_entries(connection, key.dataset))
-            if kept is not None:
-                return kept
-            body = book.reserve_body(key, charge, cap)
-            entry = append_entry(connection, "reserve", block=(key.dataset, cohort), reservation=None, body=body)
-        return book.reservation_of(entry)
-
-    def mark_read(self, reservation: Reservation, *, stage: str = "walk") -> None:
-        """Announce a stage's first private answer; see `Ledger.mark_read`."""
-        self._step(reservation, "read", {"stage": stage}, lambda record: book.require_readable(record, stage))
-
-    def commit(self, reservation: Reservation, realised_events: Sequence[Event], realised_epsilon: float) -> None:
-        """Record what a walk did; see `Ledger.commit`."""
-        charge = reservation.charge
-        if not realised_events:
-            raise PrivacyError(f"reservation {reservation.number}: a walk that has read has at least one event")
-        epsilon = max(realised_epsilon, composed_epsilon(realised_events, charge.delta))
-        body = {"events": [event.to_dict() for event in realised_events], "epsilon": epsilon}
-        self._step(reservation, "commit", body, book.require_committable)
-        if epsilon > charge.epsilon * (1 + EPSILON_TOLERANCE):
-            raise PrivacyError(
-                f"reservation {reservation.number} of dataset {reservation.key.dataset!r}: the walk cost ε={epsilon:.6g} "
-                f"where ε={charge.epsilon:.6g} was reserved; the ledger holds what it cost: do not release its results"
-            )
-
-    def release(self, reservation: Reservation, reason: str) -> None:
-        """Give a charge back that has not been read; see `Ledger.release`."""
-        self._step(reservation, "release", {"reason": reason}, book.require_releasable)
-
-    def find(self, key: WalkKey) -> WalkRecord | None:
-        """Return the latest record under a key, released ones aside."""
-        return book.find_record(book.read_book(self.history(key.dataset)), key)
-
-    def account(self, dataset: str, cap: Cap | None = None) -> Account:
-        """Return what is spent, reserved and left; see `Ledger.account`."""
-        entries = self.history(dataset)
-        records = book.read_book(entries)
-        if cap is None:
-            if not records:
-                raise LedgerError(
-                    f"dataset {dataset!r} was never charged in {self.path}; check the name, or give its spec for the cap"
-                )
-            cap = records[max(records)].reservation.cap
-        return admission.build_account(dataset, cap, records=records.values(), entries=entries)
-
-    def history(self, dataset: str | None = None) -> tuple[Entry, ...]:
-        """Return the entries, oldest first; none when there is no ledger file yet."""
+    def read(self, question: Callable[[Page], Answer]) -> Answer:
+        """Answer a question at one moment; see `Store.read`."""
         if not self.path.exists():
-            return ()
-        with connected(self.path) as connection:
-            return select_entries(connection, dataset)
+            return question(EmptyPage())
+        with _transaction(self.path, "BEGIN") as page:
+            return question(page)
+
+    def write(self, change: Callable[[Page], Answer], *, create: bool) -> Answer:
+        """Run a change under the write lock; see `Store.write`."""
+        if create and not self.path.exists():
+            _create(self.path)
+        if not self.path.exists():
+            raise LedgerError(f"ledger {self.path}: there is no such file; restore it before anything is read")
+        with _transaction(self.path, "BEGIN IMMEDIATE") as page:
+            return change(page)
+
+
+@dataclass(frozen=True, slots=True)
+class _SqlitePage:
+    """A transaction on the file."""
+
+    connection: sqlite3.Connection
+
+    def entries(self, dataset: str | None = None) -> tuple[Entry, ...]:
+        where, values = ("", ()) if dataset is None else (" WHERE dataset = ?", (dataset,))
+        rows = self.connection.execute(f"{_SELECT}{where} ORDER BY sequence", values)
+        return tuple(entry_of_row(row) for row in rows)
+
+    def entries_of(self, reservation: int) -> tuple[Entry, ...]:
+        # A reservation's entries come after the one that made it and bears its number.
+        where = " WHERE sequence >= ? AND reservation = ? ORDER BY sequence"
+        rows = self.connection.execute(f"{_SELECT}{where}", (reservation, reservation))
+        return tuple(entry_of_row(row) for row in rows)
 
     def head(self) -> Head:
-        """Return how many entries there are and the last one's digest."""
-        if not self.path.exists():
-            return Head(0, GENESIS)
-        with connected(self.path) as connection:
-            return stored_head(connection)
+        row = self.connection.execute("SELECT entries, digest FROM head").fetchone()
+        if row is None:
+            raise LedgerError("ledger: its head is missing; the file is damaged: restore a backup")
+        return Head(*row)
 
-    def verify(self, anchors: Sequence[Head] = ()) -> ChainReport:
-        """Check the chain against its head and anchors, and that it tells a possible story; see `chain`."""
-        if not self.path.exists():
-            return verify_chain((), Head(0, GENESIS), anchors)
-        with connected(self.path) as connection:
-            connection.execute("BEGIN")
-            entries, head = select_entries(connection, None), stored_head(connection)
-        report = verify_chain([entry.to_dict() for entry in entries], head, anchors)
-        try:
-            book.read_book(entries)
-        except LedgerError as error:
-            return ChainReport(report.entries, (*report.faults, str(error)))
-        return report
+    def last_time(self) -> str | None:
+        row = self.connection.execute("SELECT at FROM entry ORDER BY sequence DESC LIMIT 1").fetchone()
+        return None if row is None else row[0]
 
-    def _step(
-        self, reservation: Reservation, kind: Kind, body: dict[str, Any], require: Callable[[WalkRecord], None]
-    ) -> None:
-        """Add an entry to a reservation that `require` does not object to."""
-        with writing(self.path, create=False) as connection:
-            dataset = reservation.key.dataset
-            record = book.read_book(select_entries(connection, dataset)).get(reservation.number)
-            if record is None or record.reservation != reservation:
-                raise LedgerError(f"ledger {self.path}: it holds no reservation {reservation.number} like this one")
-            require(record)
-            block = (dataset, reservation.cohort)
-            append_entry(connection, kind, block=block, reservation=reservation.number, body=body)
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def append(self, entry: Entry) -> None:
+        self.connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row_of_entry(entry))
+        self.connection.execute("UPDATE head SET entries = ?, digest = ?", (entry.sequence, entry.digest))
+
+
+@contextmanager
+def _transaction(path: Path, begin: str) -> Generator[_SqlitePage]:
+    """Open an existing ledger file for one transaction, which ends with the block.
+
+    Raises:
+        LedgerError: when the file is not a ledger, cannot be used, or stays locked for a minute.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            if not _is_ledger(connection):
+                raise LedgerError(f"ledger {path}: the file is not a ledger of this version; give the path of one")
+            connection.execute(begin)
+            try:
+                yield _SqlitePage(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
+def _is_ledger(connection: sqlite3.Connection) -> bool:
+    identity = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return (identity, version) == (APPLICATION_ID, SCHEMA_VERSION)
+
+
+def _create(path: Path) -> None:
+    """Make the file with its tables, whole or not at all; where another process was faster, its file stays."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO head VALUES (1, 0, ?)", (GENESIS,))
+        with suppress(FileExistsError):
+            path.hardlink_to(new)
+        _sync_folder(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise _translated(error, path) from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the file's name on disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _translated(error: Exception, path: Path) -> LedgerError:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return LedgerError(
+            f"ledger {path}: another process held it for {BUSY_SECONDS:g} s; nothing was written: try again"
+        )
+    return LedgerError(f"ledger {path}: it cannot be used ({text}); check that it is a ledger and may be written")

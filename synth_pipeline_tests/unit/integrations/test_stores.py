@@ -77,6 +77,20 @@ def test_the_home_is_named_by_the_variable_unless_it_is_given(tmp_path, monkeypa
     assert Home.at().folder == tmp_path / ".synth_pipeline"
 
 
+def test_the_ledger_is_where_the_variable_says_and_else_in_the_home(tmp_path, monkeypatch):
+    home = Home.at(tmp_path)
+    monkeypatch.delenv("SYNTH_PIPELINE_LEDGER", raising=False)
+    assert home.ledger == str(tmp_path / "ledger.sqlite")
+    for said, found in {
+        "books/ours.sqlite": str(tmp_path / "books" / "ours.sqlite"),
+        "/srv/ledger.sqlite": "/srv/ledger.sqlite",
+        "postgresql://keeper:word@db.example/ledger": "postgresql://keeper:word@db.example/ledger",
+    }.items():
+        monkeypatch.setenv("SYNTH_PIPELINE_LEDGER", said)
+        assert home.ledger == found
+    assert "word" not in repr(home)
+
+
 def test_a_relative_source_lies_in_the_home(tmp_path):
     assert Home.at(tmp_path).resolve("./snapshots/gss") == tmp_path / "snapshots" / "gss"
     assert Home.at(tmp_path).resolve("/data/gss").as_posix() == "/data/gss"

@@ -20,14 +20,14 @@ from synth_pipeline.errors import BudgetRefused, LedgerError
 from synth_pipeline.privacy.accounting import gaussian_mu
 from synth_pipeline.privacy.events import GaussianPoolEvent
 from synth_pipeline.privacy.ledger import Cap, Charge, WalkKey, open_ledger
-ledger = open_ledger(Path(sys.argv[1]))
-cap, name = Cap(3.0, 1e-5), sys.argv[2]
+ledger = open_ledger(sys.argv[1])
+cap, name, folder = Cap(3.0, 1e-5), sys.argv[2], Path(sys.argv[3])
 charge = Charge((GaussianPoolEvent(gaussian_mu(1.0, 1e-6) ** 2),), 1.0, 1e-6)
 key = lambda walk: WalkKey("adult", "2024", "digest", "1.0", walk)
 """
 WAIT_FOR_THE_OTHERS = """
-Path(sys.argv[1] + "." + name).touch()
-while len(list(Path(sys.argv[1]).parent.glob("*.sqlite.racer*"))) < 3:
+(folder / name).touch()
+while len(list(folder.glob("racer*"))) < 3:
     time.sleep(0.005)
 """
 RACE = (
@@ -57,8 +57,8 @@ except LedgerError:
 )
 
 
-def start(script, path, name):
-    return subprocess.Popen([sys.executable, "-c", script, str(path), name], stdout=subprocess.PIPE, text=True)
+def start(script, place, name, folder):
+    return subprocess.Popen([sys.executable, "-c", script, place, name, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
 def finish(process):
@@ -80,10 +80,9 @@ def admitted_one_after_another(tmp_path):
     return count
 
 
-def test_processes_that_race_for_the_same_budget_spend_it_once(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    outputs = [finish(p) for p in [start(RACE, path, f"racer{i}") for i in range(3)]]
-    ledger = open_ledger(path)
+def test_processes_that_race_for_the_same_budget_spend_it_once(ledger_place, tmp_path):
+    outputs = [finish(p) for p in [start(RACE, ledger_place, f"racer{i}", tmp_path) for i in range(3)]]
+    ledger = open_ledger(ledger_place)
     spent = sum(len(output) for output in outputs)
     assert spent == admitted_one_after_another(tmp_path)
     account = ledger.account("adult")
@@ -92,22 +91,20 @@ def test_processes_that_race_for_the_same_budget_spend_it_once(tmp_path):
     assert ledger.verify().is_intact
 
 
-def test_only_one_of_several_processes_on_the_same_walk_gets_to_read(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    outputs = [finish(p) for p in [start(SAME_WALK, path, f"racer{i}") for i in range(3)]]
+def test_only_one_of_several_processes_on_the_same_walk_gets_to_read(ledger_place, tmp_path):
+    outputs = [finish(p) for p in [start(SAME_WALK, ledger_place, f"racer{i}", tmp_path) for i in range(3)]]
     assert sorted(functools.reduce(operator.iadd, outputs, [])) == ["read", "refused", "refused"]
-    assert [entry.kind for entry in open_ledger(path).history()] == ["reserve", "read"]
+    assert [entry.kind for entry in open_ledger(ledger_place).history()] == ["reserve", "read"]
 
 
-def test_a_process_that_dies_after_reading_stays_charged_and_one_that_dies_before_does_not(tmp_path):
-    path = tmp_path / "ledger.sqlite"
+def test_a_process_that_dies_after_reading_stays_charged_and_one_that_dies_before_does_not(ledger_place, tmp_path):
     die = """
 ledger.reserve(key("unread"), charge, cap=cap)
 ledger.mark_read(ledger.reserve(key("read"), charge, cap=cap))
 os._exit(0)
 """
-    finish(start(PRELUDE + die, path, "crash"))
-    ledger = open_ledger(path)
+    finish(start(PRELUDE + die, ledger_place, "crash", tmp_path))
+    ledger = open_ledger(ledger_place)
     account = ledger.account("adult")
     assert account.spent_epsilon > 0.8
     assert 0 < account.reserved_epsilon < account.spent_epsilon
@@ -117,17 +114,18 @@ os._exit(0)
         ledger.reserve(WalkKey("adult", "2024", "digest", "1.0", "read"), pool_charge(), cap=CAP)
 
 
-def test_a_process_that_dies_in_the_middle_of_writing_leaves_no_half_entry_and_no_lock(tmp_path):
-    path = tmp_path / "ledger.sqlite"
+def test_a_process_that_dies_in_the_middle_of_writing_leaves_no_half_entry_and_no_lock(ledger_place, tmp_path):
     die = """
-from synth_pipeline.privacy.ledger.sqlite_file import append_entry, writing
-ledger.reserve(key("whole"), charge, cap=cap)
-with writing(ledger.path, create=False) as connection:
-    append_entry(connection, "read", block=("adult", "all"), reservation=1, body={"stage": "walk"})
+reservation = ledger.reserve(key("whole"), charge, cap=cap)
+
+def write_and_die(page):
+    ledger._append(page, "read", reservation, {"stage": "walk"})
     os._exit(0)
+
+ledger.store.write(write_and_die, create=False)
 """
-    finish(start(PRELUDE + die, path, "crash"))
-    ledger = open_ledger(path)
+    finish(start(PRELUDE + die, ledger_place, "crash", tmp_path))
+    ledger = open_ledger(ledger_place)
     assert [entry.kind for entry in ledger.history()] == ["reserve"]
     ledger.mark_read(ledger.reserve(WalkKey("adult", "2024", "digest", "1.0", "whole"), pool_charge(), cap=CAP))
     assert ledger.verify().is_intact

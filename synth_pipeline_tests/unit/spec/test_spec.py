@@ -125,7 +125,7 @@ REFUSED = [
     ("generator/kind", "magic", "generator.kind"),
     ("drift", {"epsilon": 0.05}, "drift: not built yet"),
     ("fairness", {"sensitive": ["age"]}, "fairness: not built yet"),
-    ("privacy/cap/period", "month", "privacy.cap.period: not built yet"),
+    ("privacy/cap/period", "monthly", "use year, quarter, month, week, day"),
     ("release/approval", "auto", "release.approval: auto: not built yet"),
     ("source/uri", "s3://bucket/adult", "not built yet; use a local folder"),
 ]
