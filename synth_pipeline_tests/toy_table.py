@@ -1,6 +1,9 @@
 """A small table with every kind of column, as frame, specification and native codes; for tests."""
 
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from synth_pipeline.privacy.budget import Budget
@@ -54,9 +57,19 @@ def toy_frame(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def toy_units(rows: int, person_rows: int) -> npt.NDArray[np.int64]:
+    """Person of each row: so many rows each, but for the first person, who has what is left."""
+    return np.cumsum(np.arange(rows, 0, -1) % person_rows == 0) - int(rows % person_rows == 0)
+
+
 def toy_curator(spec: Spec, frame: pd.DataFrame, *, seed: int | None = 0, max_rows: int = 1) -> Curator:
-    """A curator over a frame; with a seed its noise repeats, without one it is the secure source."""
+    """A curator over a frame; with a seed its noise repeats, without one it is the secure source.
+
+    With max_rows above 1 each person has so many rows of the frame, counted from its end: the last max_rows rows are one person's.
+    """
     native, _ = to_native(frame, spec)
+    if max_rows > 1:
+        native = replace(native, units=toy_units(len(frame), max_rows))
     budget = Budget.for_walk(epsilon=spec.privacy.epsilon, delta=spec.privacy.delta, discovered_columns=1)
     noise = None if seed is None else SeededNoise(seed)
     return Curator(native, unit=PrivacyUnit("id" if max_rows > 1 else None, max_rows), budget=budget, noise=noise)

@@ -31,6 +31,8 @@ def decode(
 ) -> pd.DataFrame:
     """A table of values for encoded rows; integers and floats as float64 where nulls occur, categories as their declared values.
 
+    Where people may have several rows, the column `PERSON_ROWS` says how many the row's person has.
+
     Args:
         table: encoded rows; its `ranks` order values inside a bin, its `regions` confine them.
         profile: the released profile that the codes follow.
@@ -39,7 +41,7 @@ def decode(
     """
     decoded: dict[str, object] = {}
     whole = with_whole_blocks(table, profile, rng=rng)
-    for index, column in enumerate(profile.table_columns):
+    for index, column in enumerate(profile.decoded_columns):
         codes, labels, allowed = whole[:, index], table.regions.get(index), (regions or {}).get(index)
         if isinstance(column, CategoryProfile):
             places = _places(codes, column, (labels, allowed), rng)

@@ -60,6 +60,34 @@ def invent_identifiers(columns: Mapping[str, IdentifierColumn], rows: int, *, se
     return pd.DataFrame(invented, index=pd.RangeIndex(rows))
 
 
+def invent_people(name: str, column: IdentifierColumn, person: npt.NDArray[np.int64], *, seed: int) -> pd.Series:
+    """Invented identifiers of people: the same in all rows of a person, and another for each person.
+
+    Where the provider repeats itself, numbers go on after the largest, and texts get a number behind them.
+
+    Args:
+        name: name of the column.
+        column: its declaration.
+        person: the person of each row, numbered from 0.
+        seed: the same seed gives the same values.
+    """
+    people = int(person.max(initial=-1)) + 1
+    values = pd.Series(invent_identifiers({name: column}, people, seed=seed)[name])
+    again = values.duplicated().to_numpy(dtype=bool)
+    if again.any() and pd.api.types.is_integer_dtype(values.dtype):
+        numbers = values.to_numpy(dtype=np.int64, copy=True)
+        numbers[again] = numbers.max() + 1 + np.arange(int(again.sum()))
+        values = pd.Series(numbers)
+    elif again.any():
+        texts, number = values.astype(str).to_numpy(dtype=object), 2
+        while again.any():
+            texts[again] += [f" {item}" for item in range(number, number + int(again.sum()))]
+            number += int(again.sum())
+            again = pd.Series(texts).duplicated().to_numpy(dtype=bool)
+        values = pd.Series(texts).astype("str")
+    return pd.Series(values.array.take(person))
+
+
 def _faker(seed: int) -> "Faker":
     from faker import Faker
 

@@ -42,7 +42,6 @@ from synth_pipeline.generate.engine_registry import EnginePlan, discovery_events
 from synth_pipeline.generate.likelihood_weighting import Weighting, parts_of, rows_table
 from synth_pipeline.generate.maxent.grouping import group_columns
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.privacy.accounting import sigma_for_cost
 from synth_pipeline.privacy.answer import JointPartition
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator, EncodedView
@@ -251,13 +250,13 @@ def fit(
     """Choose the network, measure its families, all with what the profile left of the budget.
 
     Privacy:
-        d − 1 choices by the exponential mechanism (sensitivity of a score: max_rows), covered by Gaussians; d − 1 noisy tables.
+        d − 1 choices by the exponential mechanism (a person moves a score by at most 1), covered by Gaussians; d − 1 noisy tables.
     """
     view = curator.encoded(Encoder(profile))
     cost, columns = view.left_cost * (1 - 1e-9), len(view.domain)
     network_cost = config.selection_share * cost
     table_cost = (cost - network_cost) / max(columns - 1, 1)
-    mean_noise = sigma_for_cost(table_cost, curator.unit.max_rows) * sqrt(2 / pi)
+    mean_noise = curator.sigma_for(table_cost) * sqrt(2 / pi)
     most_cells = profile.rows / (config.theta * mean_noise)
     search = Search(view, profile, config, most_cells, runtime.generator())
     root = search.root()

@@ -12,8 +12,8 @@ class Noisy:
     """A released vector of noisy numbers.
 
     Attributes:
-        values: float64 vector of whole numbers; may be negative.
-        sigma: standard deviation of the noise of each.
+        values: float64 vector of numbers of people (whole ones, where each row is a person); may be negative.
+        sigma: standard deviation of the noise of each, in people.
     """
 
     values: npt.NDArray[np.float64]
@@ -45,8 +45,8 @@ class ExpectedTable:
 
     Attributes:
         partition: the cells.
-        counts: expected rows of each cell.
-        penalty: taken off the distance between truth and expectation, in rows.
+        counts: expected people of each cell (rows, where each row is a person), rounded.
+        penalty: taken off the distance between truth and expectation, in people.
         weight: factor on what is left.
     """
 

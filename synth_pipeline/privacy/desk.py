@@ -25,7 +25,7 @@ from synth_pipeline.privacy.events import (
 )
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
 from synth_pipeline.privacy.mechanisms.exponential import choose
-from synth_pipeline.privacy.mechanisms.stability import discover_keys
+from synth_pipeline.privacy.mechanisms.stability import KeyReach, discover_keys
 from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
 
@@ -79,13 +79,16 @@ class Desk:
     def charge_gaussian(
         self, cost: float, *, stage: str, purpose: str, count: int = 1, row_sensitivity: int = 1
     ) -> float:
-        """Charge `cost` for a release of `count` answers, each moved by at most `row_sensitivity` a row, and return its noise scale.
+        """Charge `cost` for a release of `count` answers, and return its noise scale, in the whole units of `PrivacyUnit`.
+
+        Privacy:
+            Each answer must be moved by at most `row_sensitivity` times its weight by a row: in all by row_sensitivity × unit.sensitivity.
 
         Raises:
             PrivacyError: if the cost is not positive or more than is left; nothing is charged then.
         """
         self.require_left(cost, purpose)
-        sensitivity = row_sensitivity * self.unit.max_rows
+        sensitivity = row_sensitivity * self.unit.sensitivity
         sigma = sigma_for_cost(cost, sensitivity, count)
         self.announce()
         event = DiscreteGaussianEvent(stage=stage, purpose=purpose, sigma=sigma, sensitivity=sensitivity, count=count)
@@ -109,12 +112,12 @@ class Desk:
         """Charge training batches before the first is dealt.
 
         Raises:
-            PrivacyError: if people may have several rows, or the walk's ε would be passed; nothing is charged then.
+            PrivacyError: if the walk's ε would be passed; nothing is charged then.
+
+        Privacy:
+            One person is in a batch with all rows or none, and adds one clip to its sum (`EncodedView.poisson_batches`), so max_rows does
+            not enter.
         """
-        if self.unit.max_rows > 1:
-            raise PrivacyError(
-                "training by DP-SGD with max_rows above 1 is not built yet; use generator maxent, or max_rows: 1"
-            )
         epsilon = composed_epsilon([*self._events, event], self.budget.delta)
         if epsilon > self.budget.epsilon * _SLACK:
             raise PrivacyError(
@@ -147,7 +150,7 @@ class Desk:
         """Keys whose noisy counts pass the threshold of a stable set union, charged before they are counted.
 
         Args:
-            present: counts the rows of each key that occurs.
+            present: weighs the rows of each key that occurs, in whole units.
             cost: μ² to spend.
             delta: share of δ that covers keys which one unit alone holds.
             stage: where in the walk it is asked.
@@ -155,8 +158,9 @@ class Desk:
         """
         self.require_left(cost, purpose)
         self.announce()
-        sigma = sigma_for_cost(cost, self.unit.max_rows)
-        found = discover_keys(present(), sigma=sigma, delta=delta, unit_rows=self.unit.max_rows, noise=self.noise)
+        reach = KeyReach(self.unit.max_rows, self.unit.sensitivity)
+        sigma = sigma_for_cost(cost, reach.weight)
+        found = discover_keys(present(), sigma=sigma, delta=delta, reach=reach, noise=self.noise)
         self._events.append(replace(found.event, stage=stage, purpose=purpose))
         return found.keys
 
@@ -178,8 +182,9 @@ class Desk:
             self._before_first_answer = None
 
     def noisy(self, counts: npt.NDArray[np.int64], sigma: float) -> Noisy:
-        """The counts with discrete Gaussian noise."""
-        return Noisy(add_noise(counts, sigma, self.noise).astype(np.float64), sigma)
+        """Counts in whole units with discrete Gaussian noise, released as numbers of people (of rows, where each is one)."""
+        weight = self.unit.weight
+        return Noisy(add_noise(counts, sigma, self.noise).astype(np.float64) / weight, sigma / weight)
 
 
 def _gaussian_cost(event: Event) -> float:

@@ -4,7 +4,6 @@ Belongs here: the source that releases use, and the protocol that tests implemen
 in the package draws released noise from a seed; a seeded source lives with the tests.
 """
 
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Protocol
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_pipeline.errors import PrivacyError
+from synth_pipeline.privacy.exact_gaussian import LARGEST_SIGMA, SMALLEST_SIGMA, discrete_gaussians
+from synth_pipeline.privacy.secure_stream import secure_words
 
 CHUNK_DRAWS = 65_536
-"""Draws asked of opendp at once; bounds the memory of its Python lists."""
+"""Draws made at once; bounds the memory of their attempts, and of opendp's Python lists."""
 
 
 class NoiseSource(Protocol):
@@ -29,18 +30,19 @@ class NoiseSource(Protocol):
         """Draw an index with probability proportional to exp(score/scale)."""
         ...
 
-    def secure_generator(self) -> np.random.Generator:
-        """Return a fresh numpy generator for dealing Poisson batches, where a bit generator has to be fast."""
+    def words(self, size: int) -> NDArray[np.uint64]:
+        """Draw independent uniform words of 64 bits; Gaussians, Poisson samples and parts are made of them (`secure_stream`)."""
         ...
 
 
 class SecureNoise:
-    """Randomness of the operating system's cryptographic source, with the exact samplers of opendp.
+    """Randomness of the operating system's cryptographic source, with exact samplers: our own on arrays, and opendp's.
 
     Privacy:
-        Discrete Gaussians are exact: rational arithmetic on random bits, no floating-point residue (Canonne, Kamath and
-        Steinke 2020). Choices compare Gumbel variates at whatever precision the comparison needs. `secure_generator` is
-        numpy's Philox seeded with 256 bits of the operating system: unpredictable seed, not a cryptographic stream.
+        Discrete Gaussians are exact, no floating-point residue (Canonne, Kamath and Steinke 2020; `exact_gaussian`, and opendp for scales
+        beyond its range). Choices compare Gumbel variates at whatever precision the comparison needs. Words are AES-256 in counter mode
+        under a fresh key of the operating system for each request (`secure_stream`); DP-SGD's Gaussians, Poisson samples and teachers'
+        parts are made of them.
     """
 
     def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:
@@ -50,8 +52,12 @@ class SecureNoise:
             PrivacyError: when sigma is not a finite number above 0, or size is negative.
         """
         check_draw(size, sigma)
-        measure = _opendp_gaussian(float(sigma))
         drawn = np.empty(size, dtype=np.int64)
+        if SMALLEST_SIGMA <= sigma <= LARGEST_SIGMA:
+            for start, stop in _chunks(size):
+                drawn[start:stop] = discrete_gaussians(stop - start, float(sigma), self.words)
+            return drawn
+        measure = _opendp_gaussian(float(sigma))
         for start, stop in _chunks(size):
             drawn[start:stop] = measure(np.zeros(stop - start, dtype=np.int64))
         return drawn
@@ -66,9 +72,9 @@ class SecureNoise:
         choose = dp.m.make_noisy_max(domain, dp.linf_distance(T="f64"), dp.zero_concentrated_divergence(), float(scale))
         return int(choose(scores.tolist()))
 
-    def secure_generator(self) -> np.random.Generator:
-        """Return a fresh numpy generator seeded by the operating system."""
-        return np.random.Generator(np.random.Philox(int.from_bytes(os.urandom(32), "big")))
+    def words(self, size: int) -> NDArray[np.uint64]:
+        """Draw words of AES-256 in counter mode, under a fresh key."""
+        return secure_words(size)
 
 
 def check_draw(size: int, sigma: float) -> None:

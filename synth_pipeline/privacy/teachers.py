@@ -14,30 +14,44 @@ import numpy.typing as npt
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.desk import Desk
+from synth_pipeline.privacy.secure_stream import Words, parts
+from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.table.encoded import Codes
+
+_MOST_COPIES = 16
 
 Teacher = Callable[[Codes], npt.NDArray[np.bool_]]
 """Rows of one part → that teacher's vote on each record of a query. What it answers may hang on those rows and on released values only."""
 
 
 class TeacherPanel:
-    """The private rows in disjoint parts, one a teacher; each row is in exactly one.
+    """The private people in disjoint parts, one a teacher; all rows of a person are in the same one.
+
+    Where people may have several rows, each person comes with the same number of rows (max_rows, 16 at most): their own in random order,
+    again and again. So every person weighs the same to a teacher, as in all other answers.
 
     Privacy:
-        The part of each row is drawn by itself, uniformly, from the operating system's randomness: adding or removing a row moves no other
-        row to another part. The panel hands a teacher its own part and nothing else, so one row touches one teacher's votes.
+        The part of each person is drawn by itself, uniformly, from the operating system's randomness: adding or removing a person moves
+        nobody else to another part. The panel hands a teacher its own part and nothing else, so one person touches one teacher's votes.
 
     Args:
         desk: where votes are charged.
         codes: the private rows.
         teachers: how many teachers.
+        units: the person of each row, numbered from 0; needed where people may have several.
     """
 
-    def __init__(self, desk: Desk, codes: Codes, teachers: int) -> None:
+    def __init__(self, desk: Desk, codes: Codes, teachers: int, *, units: npt.NDArray[np.int64] | None = None) -> None:
         if teachers < 1:
             raise PrivacyError(f"teachers: {teachers} were asked for; it must be at least 1")
         self._desk = desk
-        part = desk.noise.secure_generator().integers(teachers, size=len(codes))
+        words = desk.noise.words
+        if desk.unit.max_rows == 1:
+            part = parts(words(len(codes)), teachers)
+        else:
+            rows, person = _equally_many(units, desk.unit, words(len(codes)))
+            codes = codes[rows]
+            part = parts(words(int(person.max(initial=-1)) + 1), teachers)[person]
         order = np.argsort(part, kind="stable")
         self._parts = np.split(codes[order], np.searchsorted(part[order], np.arange(1, teachers)))
 
@@ -62,9 +76,9 @@ class TeacherPanel:
             purpose: what it is for.
 
         Privacy:
-            One row changes the part of one teacher, who has one vote a record: each count moves by at most 1, so one person's rows move
-            each by at most max_rows. A vector of `records` counts, L2 sensitivity max_rows·√records; one event of count `records`. The
-            number of teachers is public, so counts of votes against need no answer of their own. Queries may hang on earlier noisy votes.
+            One person changes the part of one teacher, who has one vote a record, so each count moves by at most 1, counted as U whole
+            units: a vector of `records` counts, one event of count `records`. The number of teachers is public, so counts of votes against
+            need no answer of their own. Queries may hang on earlier noisy votes.
 
         Raises:
             PrivacyError: if a teacher does not answer one yes or no a record; nothing is released then.
@@ -76,4 +90,18 @@ class TeacherPanel:
             if ballot.shape != (records,) or ballot.dtype != np.bool_:
                 raise PrivacyError(f"teachers: a teacher must answer {records} times yes or no; nothing was released")
             counts += ballot
-        return self._desk.noisy(counts, sigma)
+        return self._desk.noisy(counts * self._desk.unit.weight, sigma)
+
+
+def _equally_many(
+    units: npt.NDArray[np.int64] | None, unit: PrivacyUnit, words: Words
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """Indices of rows, equally many of each person (their own in random order, again and again), and the person of each."""
+    if units is None:
+        raise PrivacyError(f"teachers: max_rows is {unit.max_rows}, but the table does not say whose each row is")
+    order = np.lexsort((words, units))
+    kept = np.bincount(units)
+    first = np.cumsum(kept) - kept
+    place = np.arange(min(unit.max_rows, _MOST_COPIES))
+    rows = order[(first[:, None] + place % np.maximum(kept, 1)[:, None])[kept > 0]]
+    return rows.reshape(-1), np.repeat(np.flatnonzero(kept), len(place))

@@ -5,7 +5,13 @@ Belongs here: the unit and its neighbouring relation. Does not: cutting a table 
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from synth_pipeline.errors import PrivacyError
+
+WEIGHT_UNITS = 720_720
+"""A person with several rows weighs so many whole units, shared out among the rows; divisible by every number up to 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +27,14 @@ class PrivacyUnit:
     Raises:
         PrivacyError: for a bound below one row, or a bound above one row without a unit column.
 
+    Where a unit may have several rows, people are weighed, not rows: each of a unit's k rows weighs ⌊U/k⌋ of U = `WEIGHT_UNITS`, so that
+    all of them together weigh at most U, however many they are. Counts are kept in these whole units, noised in them, and divided by U
+    when they are released: an answer is a number of people. (Multiplying the sensitivity of row counts by max_rows instead protects
+    as well, at max_rows times the noise.)
+
     Example:
-        >>> PrivacyUnit("person_id", 8).sensitivity
-        8
+        >>> PrivacyUnit("person_id", 8).row_weights(np.array([0, 0, 1])).tolist()
+        [360360, 360360, 720720]
     """
 
     column: str | None = None
@@ -39,9 +50,35 @@ class PrivacyUnit:
             )
 
     @property
+    def weight(self) -> int:
+        """Whole units that one person weighs at most; what an answer is divided by when it is released."""
+        return 1 if self.max_rows == 1 else WEIGHT_UNITS
+
+    @property
     def sensitivity(self) -> int:
-        """The most that adding or removing one unit moves a histogram of rows, in rows (L1, hence also L2)."""
-        return self.max_rows
+        """The most that adding or removing one unit moves a histogram of weighted rows, in whole units (L1, hence also L2)."""
+        return self.weight
+
+    def row_weights(self, units: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64] | None:
+        """Whole units that each row weighs, or None where every row weighs 1.
+
+        Privacy:
+            The rows of a unit weigh at most `sensitivity` together, also if it had more than max_rows; each row's weight depends on its
+            own unit's rows alone.
+
+        Args:
+            units: the unit of each row, numbered from 0.
+
+        Raises:
+            PrivacyError: if units may have several rows and it is not said whose each row is.
+        """
+        if self.max_rows == 1:
+            return None
+        if units is None:
+            raise PrivacyError(
+                f"privacy unit: max_rows is {self.max_rows}, but the table does not say whose each row is; give the rows' units"
+            )
+        return self.weight // np.bincount(units)[units] if len(units) else np.zeros(0, dtype=np.int64)
 
     def describe(self) -> str:
         """Say in words what the guarantee protects."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.answer import ExpectedTable, JointPartition, Noisy, PairPartition
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event, SubsampledGaussianEvent
+from synth_pipeline.privacy.secure_stream import chosen, standard_gaussians
 from synth_pipeline.privacy.teachers import TeacherPanel
+from synth_pipeline.privacy.weighing import weighed
 from synth_pipeline.table.encoded import Codes, Domain
 
 VECTOR_UNITS = 4096
@@ -21,16 +24,21 @@ VECTOR_UNITS = 4096
 _CHUNK_ROWS = 1 << 20
 _VECTOR_NUMBERS = 1 << 20
 _ROUNDING = 1 + 1e-9
+_EXACT = 1 << 52
 
 
 class EncodedView:
     """The private rows under a released encoder; answers joint counts and deals Poisson batches, all charged to the curator."""
 
-    def __init__(self, desk: Desk, codes: Codes, domain: Domain) -> None:
+    zone: ClassVar[str] = "private"
+
+    def __init__(self, desk: Desk, codes: Codes, domain: Domain, units: npt.NDArray[np.int64] | None = None) -> None:
         if codes.shape[1] != len(domain):
             raise PrivacyError(f"the encoder gave {codes.shape[1]} columns for a domain of {len(domain)}")
         self._desk = desk
         self._codes = codes
+        self._units = units  # person of each row, numbered from 0 without gaps; None where each row is a person
+        self._weights = desk.unit.row_weights(units)
         self.domain = domain
         self._tables: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
         self._dependence: dict[JointPartition, float] = {}
@@ -53,10 +61,11 @@ class EncodedView:
         return self._desk.left_cost
 
     def pair_counts(self, partition: PairPartition, *, cost: float, stage: str, purpose: str) -> Noisy:
-        """Noisy rows in each cell of a partition of two columns' joint codes.
+        """Noisy people (weighted rows) in each cell of a partition of two columns' joint codes.
 
         Privacy:
-            A row falls in one cell, so the L2 sensitivity is max_rows; one discrete Gaussian on every cell.
+            A row adds its weight to one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete Gaussian on
+            every cell.
         """
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
         return self._desk.noisy(self._counts(partition), sigma)
@@ -73,11 +82,14 @@ class EncodedView:
         """Noisy L1 distances between true counts and the given expected counts, one a partition.
 
         Privacy:
-            Adding a row moves one true count by 1, so each distance by at most 1 (the expected counts are released facts): a vector
-            of C distances, each of sensitivity max_rows; discrete Gaussian, one event of count C.
+            Adding a row moves one true count by its weight, so each distance by at most its weight (the expected counts, times U, are
+            released facts). One unit moves each of the C distances by at most U; discrete Gaussian, one event of count C.
         """
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(partitions))
-        distances = [np.abs(self._counts(part) - model).sum() for part, model in zip(partitions, expected, strict=True)]
+        weight = self._desk.unit.weight
+        distances = [
+            np.abs(self._counts(part) - model * weight).sum() for part, model in zip(partitions, expected, strict=True)
+        ]
         return self._desk.noisy(np.array(distances, dtype=np.int64), sigma)
 
     def choose_by_error(self, tables: Sequence[ExpectedTable], *, cost: float, purpose: str) -> int:
@@ -87,34 +99,39 @@ class EncodedView:
         index where `pair_errors` releases every distance, for less noise as soon as there are more than three tables.
 
         Privacy:
-            A distance moves by at most max_rows (see `pair_errors`), so Δ = max_rows × the largest weight; expected counts, penalties
-            and weights are released facts. One choice of bounded range ε, charged as the Gaussian that covers it.
+            A distance in whole units moves by at most U (see `pair_errors`), so Δ = U × the largest table weight; expected counts,
+            penalties and table weights are released facts. One choice of bounded range ε, charged as the Gaussian that covers it.
         """
         epsilon = self._desk.charge_choice(cost, purpose=purpose)
-        scores = np.array([table.weight * (self._error(table) - table.penalty) for table in tables], dtype=np.float64)
+        unit = self._desk.unit
+        scores = np.array(
+            [table.weight * (self._error(table) - table.penalty * unit.weight) for table in tables], dtype=np.float64
+        )
         return self._desk.pick(
             scores,
             epsilon=epsilon,
-            sensitivity=self._desk.unit.max_rows * max(table.weight for table in tables),
+            sensitivity=unit.sensitivity * max(table.weight for table in tables),
             stage="generator",
             purpose=purpose,
         )
 
     def dominance(self, pairs: Sequence[tuple[int, int]], *, cost: float, stage: str, purpose: str) -> Noisy:
-        """Noisy Σ_a max_b n_ab for each ordered pair (a, b): how many rows the best function a → b gets right.
+        """Noisy Σ_a max_b n_ab for each ordered pair (a, b): how much weight the best function a → b gets right.
 
         Privacy:
-            Adding a row moves one count by 1, so each number by at most 1; sensitivity max_rows each, one event of count C.
+            Adding a row moves one n_ab by its weight, so each sum of maxima by at most its weight. One unit moves each of the C numbers
+            by at most U; one event of count C.
         """
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(pairs))
         best = [self._table(a, b).max(axis=1).sum() for a, b in pairs]
         return self._desk.noisy(np.array(best, dtype=np.int64), sigma)
 
     def joint_counts(self, partition: JointPartition, *, cost: float, stage: str, purpose: str) -> Noisy:
-        """Noisy rows in each cell of a partition of several columns' joint codes.
+        """Noisy people (weighted rows) in each cell of a partition of several columns' joint codes.
 
         Privacy:
-            A row falls in one cell, so the L2 sensitivity is max_rows; one discrete Gaussian on every cell.
+            A row adds its weight to one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete Gaussian on
+            every cell.
         """
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
         return self._desk.noisy(self._joint(partition), sigma)
@@ -136,15 +153,15 @@ class EncodedView:
             purpose: what it decides.
 
         Privacy:
-            A row moves n(x, π) by 1 in one cell and P(x) n(π) by P(x) in each cell of one column of the table, hence the score by at
-            most ½ (1 − P(x) + Σ_{x' ≠ x} P(x')) ≤ 1; sensitivity max_rows, one choice by the exponential mechanism.
+            A row of weight w moves n(x, π) by w in one cell and P(x) n(π) by w P(x) in each cell of one column of the table, hence the
+            score by at most ½ w (1 − P(x) + Σ_{x' ≠ x} P(x')) ≤ w; one unit by at most U. One choice by the exponential mechanism.
         """
         epsilon = self._desk.charge_choice(cost, purpose=purpose)
         scores = [self._family_score(family, share) for family, share in zip(families, shares, strict=True)]
         return self._desk.pick(
             np.array(scores),
             epsilon=epsilon,
-            sensitivity=self._desk.unit.max_rows * _ROUNDING,
+            sensitivity=self._desk.unit.sensitivity * _ROUNDING,
             stage="generator",
             purpose=purpose,
         )
@@ -152,7 +169,7 @@ class EncodedView:
     def score_products(
         self, scores: Sequence[npt.NDArray[np.int64]], *, bound: int, cost: float, stage: str, purpose: str
     ) -> Noisy:
-        """Noisy Σ over rows of sᵢ·sⱼ for each pair i < j, where sᵢ is the given whole-number score of a row's code in column i.
+        """Noisy Σ over rows of w·sᵢ·sⱼ for each pair i < j: w the row's weight, sᵢ the given whole-number score of its code in column i.
 
         Args:
             scores: for each column, the score of each code.
@@ -162,19 +179,22 @@ class EncodedView:
             purpose: what it is for.
 
         Privacy:
-            Σ_{i<j} (sᵢsⱼ)² = ½ (‖s‖⁴ − Σ sᵢ⁴) ≤ ½ bound⁴, so the L2 sensitivity is at most ⌈bound²/√2⌉ a row; one discrete Gaussian on
-            every sum.
+            Σ_{i<j} (sᵢsⱼ)² = ½ (‖s‖⁴ − Σ sᵢ⁴) ≤ ½ bound⁴, so a row of weight w moves the sums by at most w·⌈bound²/√2⌉ in L2, one unit by
+            at most U·⌈bound²/√2⌉; one discrete Gaussian on every sum. Sums are taken in floating point over as many rows as stay
+            exact, and added up in 64-bit integers.
         """
         reach = math.isqrt((bound**4 + 1) // 2 - 1) + 1
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, row_sensitivity=reach)
-        total = np.zeros((len(scores), len(scores)))
-        for start in range(0, len(self._codes), _CHUNK_ROWS):
-            codes = self._codes[start : start + _CHUNK_ROWS]
+        total = np.zeros((len(scores), len(scores)), dtype=np.int64)
+        chunk = min(_CHUNK_ROWS, max(_EXACT // (self._desk.unit.weight * bound**2), 1))
+        for start in range(0, len(self._codes), chunk):
+            codes = self._codes[start : start + chunk]
             rows = np.stack([score[codes[:, index]] for index, score in enumerate(scores)], axis=1).astype(np.float64)
             shrink = np.minimum(1.0, bound / np.maximum(np.linalg.norm(rows, axis=1), 1e-12))
             rows = np.where((shrink < 1.0)[:, None], np.trunc(rows * (shrink * (1 - 1e-12))[:, None]), rows)
-            total += rows.T @ rows
-        return self._desk.noisy(total[np.triu_indices(len(scores), 1)].astype(np.int64), sigma)
+            weights = None if self._weights is None else self._weights[start : start + chunk, None]
+            total += np.rint(rows.T @ (rows if weights is None else rows * weights)).astype(np.int64)
+        return self._desk.noisy(total[np.triu_indices(len(scores), 1)], sigma)
 
     def clipped_sum(
         self,
@@ -184,7 +204,7 @@ class EncodedView:
         stage: str,
         purpose: str,
     ) -> Noisy:
-        """Noisy sum over rows of a vector that a released function gives each row, clipped to norm 1, in units of 1/VECTOR_UNITS.
+        """Noisy weighted sum of a vector that a released function gives each row, clipped to norm 1, in units of 1/VECTOR_UNITS.
 
         Args:
             vectors: rows (m, columns) → vectors (m, size); each row's must depend on that row alone.
@@ -193,30 +213,31 @@ class EncodedView:
             purpose: what it is for.
 
         Privacy:
-            Each vector is clipped here, then cut towards zero to whole units, so its norm is at most VECTOR_UNITS and one unit's rows
-            move the sum by at most max_rows × VECTOR_UNITS in L2; one discrete Gaussian on every coordinate. A vector that is not
-            finite counts as zero.
+            Each vector is clipped here, then cut towards zero to whole numbers, so its norm is at most VECTOR_UNITS; times the row's
+            weight it moves the sum by that much, and one unit's rows by at most U × VECTOR_UNITS in L2; one discrete Gaussian on every
+            coordinate. A vector that is not finite counts as zero.
         """
         sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, row_sensitivity=VECTOR_UNITS)
         total = sum_of_clipped(vectors(self._codes[:0]))
         rows = max(_VECTOR_NUMBERS // max(len(total), 1), 1)
         for start in range(0, len(self._codes), rows):
-            total += sum_of_clipped(vectors(self._codes[start : start + rows]))
+            weights = None if self._weights is None else self._weights[start : start + rows]
+            total += sum_of_clipped(vectors(self._codes[start : start + rows]), weights)
         return self._desk.noisy(total, sigma)
 
     def poisson_batches(
         self, *, sample_rate: float, noise_multiplier: float, steps: int, purpose: str
-    ) -> Iterator[Codes]:
-        """Exactly `steps` batches, each row in each batch with probability `sample_rate`, independently.
+    ) -> Iterator[Batch]:
+        """Exactly `steps` batches, each person in each batch with probability `sample_rate`, independently, with all of that one's rows.
 
-        A batch may be empty. The trainer must clip each row's gradient and add noise of `noise_multiplier` × clip to every sum, also to
-        an empty one: that is what was charged.
+        A batch may be empty. The trainer must clip the sum of each person's gradients and add noise of `noise_multiplier` × clip to
+        every sum, also to an empty one: that is what was charged. The noise is made of `step_noise`.
 
         Privacy:
-            `steps` Poisson-subsampled Gaussians, charged before the first batch is dealt. Needs one row a person.
+            `steps` Poisson-subsampled Gaussians, charged before the first batch is dealt.
 
         Raises:
-            PrivacyError: at once, if people may have several rows, or if the budget does not cover it.
+            PrivacyError: at once, if the budget does not cover it.
         """
         event = SubsampledGaussianEvent(
             stage="generator", purpose=purpose, noise_multiplier=noise_multiplier, sample_rate=sample_rate, steps=steps
@@ -224,14 +245,24 @@ class EncodedView:
         self._desk.charge_batches(event)
         return self._deal(sample_rate, steps)
 
+    def step_noise(self, size: int) -> npt.NDArray[np.float64]:
+        """Standard Gaussians of the curator's noise source, for the noise of a step that `poisson_batches` charged."""
+        return standard_gaussians(self._desk.noise.words(size))
+
     def deal_to_teachers(self, teachers: int) -> TeacherPanel:
         """The rows dealt to disjoint teachers, whose noisy votes may then be asked for; nothing is charged yet."""
-        return TeacherPanel(self._desk, self._codes, teachers)
+        return TeacherPanel(self._desk, self._codes, teachers, units=self._units)
 
-    def _deal(self, sample_rate: float, steps: int) -> Iterator[Codes]:
-        generator = self._desk.noise.secure_generator()
+    def _deal(self, sample_rate: float, steps: int) -> Iterator[Batch]:
+        units = self._units if self._desk.unit.max_rows > 1 else None
+        people = len(self._codes) if units is None else int(units.max(initial=-1)) + 1
         for _ in range(steps):
-            yield self._codes[generator.random(len(self._codes)) < sample_rate]
+            drawn = chosen(self._desk.noise.words(people), sample_rate)
+            if units is None:
+                yield Batch(self._codes[drawn])
+            else:
+                rows = np.flatnonzero(drawn[units])
+                yield Batch(self._codes[rows], (np.cumsum(drawn) - 1)[units[rows]])
 
     def _family_score(self, family: JointPartition, share: npt.NDArray[np.float64]) -> float:
         """The score of a family; kept, because a network search asks for the same ones again and again."""
@@ -248,14 +279,19 @@ class EncodedView:
             cells = np.zeros(len(rows), dtype=np.int64)
             for column, groups, size in zip(partition.columns, partition.maps, partition.shape, strict=True):
                 cells = cells * size + groups[rows[:, column]]
-            counts += np.bincount(cells, minlength=partition.size)
+            counts += weighed(cells, partition.size, self._weights_of(start))
         return counts
 
     def _error(self, table: ExpectedTable) -> int:
         """True distance of a table from what is expected of it; kept, because a tree is chosen edge by edge from the same tables."""
         if table not in self._errors:
-            self._errors[table] = int(np.abs(self._counts(table.partition) - table.counts).sum())
+            expected = table.counts * self._desk.unit.weight
+            self._errors[table] = int(np.abs(self._counts(table.partition) - expected).sum())
         return self._errors[table]
+
+    def _weights_of(self, start: int) -> npt.NDArray[np.int64] | None:
+        """Weights of the chunk of rows from `start` on."""
+        return None if self._weights is None else self._weights[start : start + _CHUNK_ROWS]
 
     def _counts(self, partition: PairPartition) -> npt.NDArray[np.int64]:
         table = self._table(partition.first, partition.second)
@@ -264,7 +300,7 @@ class EncodedView:
         return counts
 
     def _table(self, first: int, second: int) -> npt.NDArray[np.int64]:
-        """True joint counts of two columns, counted chunk by chunk and kept for the next question."""
+        """True joint weights of two columns, counted chunk by chunk and kept for the next question."""
         if (first, second) in self._tables:
             return self._tables[first, second]
         if (second, first) in self._tables:
@@ -274,13 +310,15 @@ class EncodedView:
         for start in range(0, len(self._codes), _CHUNK_ROWS):
             rows = self._codes[start : start + _CHUNK_ROWS]
             joint = rows[:, first].astype(np.int64) * shape[1] + rows[:, second]
-            counts += np.bincount(joint, minlength=len(counts))
+            counts += weighed(joint, len(counts), self._weights_of(start))
         self._tables[first, second] = counts.reshape(shape)
         return self._tables[first, second]
 
 
-def sum_of_clipped(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Sum of vectors clipped to norm 1, each cut towards zero to whole units of 1/VECTOR_UNITS.
+def sum_of_clipped(
+    vectors: npt.NDArray[np.floating], weights: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Weighted sum of vectors clipped to norm 1, each cut towards zero to whole units of 1/VECTOR_UNITS before it is weighed.
 
     Shapes:
         (rows, size) → (size,).
@@ -293,4 +331,6 @@ def sum_of_clipped(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     largest = np.abs(finite).max(axis=1, keepdims=True, initial=1.0)
     norms = largest * np.linalg.norm(finite / largest, axis=1, keepdims=True)
     whole = np.trunc(finite * (VECTOR_UNITS * (1 - 1e-12) / np.maximum(norms, 1.0)))
+    if weights is not None:
+        whole *= weights[:, None]  # exact: a product is below 2^32, a sum of 2^20 of them below 2^53
     return whole.sum(axis=0).astype(np.int64)

@@ -11,6 +11,7 @@ from synth_pipeline.profile.moment import PARTS_SHARE, has_calendar, profile_par
 from synth_pipeline.profile.null_block import SHARE as NULL_BLOCK_SHARE
 from synth_pipeline.profile.null_block import find_null_blocks
 from synth_pipeline.profile.numeric import NumericQuestion, profile_numeric
+from synth_pipeline.profile.person import profile_people
 from synth_pipeline.profile.share import ROW_COUNT_SHARE, column_weight, profile_share
 from synth_pipeline.profile.signal import noise_number, signal_warnings
 from synth_pipeline.table.column import (
@@ -20,6 +21,7 @@ from synth_pipeline.table.column import (
     IntegerColumn,
     ModelledColumn,
 )
+from synth_pipeline.table.person import PERSON_ROWS
 from synth_pipeline.table.profile import ColumnProfile, Profile
 
 _LOG = logging.getLogger(__name__)
@@ -36,13 +38,14 @@ def build_profile(
 
     Args:
         curator: holder of the training rows.
-        columns: declared columns, in table order.
+        columns: declared columns, in table order; `PERSON_ROWS` last, where people may have several rows.
         share: share of the walk's cost μ² to spend; None decides it from the noisy row count (12 % to 35 %).
         progress: called with a message and the share of the work done.
 
     Privacy:
-        Row count: 0.2 % of μ². Where two or more columns are nullable, 5 % of the share for null blocks (unspent where no null counts
-        agree). Columns: the rest of the share, in proportion to `column_weight`. All through the curator.
+        Row count: 0.2 % of μ². How rows fall to people, where they may have several: at most 3 % of μ². Where two or more columns are
+        nullable, 5 % of the share for null blocks (unspent where no null counts agree). Columns: the rest of the share, in proportion to
+        `column_weight`. All through the curator.
     """
     total = curator.budget.cost
     before = curator.spent_cost
@@ -51,7 +54,12 @@ def build_profile(
     share = profile_share(columns, rows=rows, cost=total) if share is None else share
     nullable = sum(column.nullable for column in columns.values())
     null_cost = NULL_BLOCK_SHARE * (share - ROW_COUNT_SHARE) * total if nullable > 1 else 0.0
-    unit = ((share - ROW_COUNT_SHARE) * total - null_cost) / sum(column_weight(column) for column in columns.values())
+    before_people = curator.spent_cost
+    people = profile_people(curator, columns, people=rows) if PERSON_ROWS in columns else None
+    people_cost = curator.spent_cost - before_people
+    unit = ((share - ROW_COUNT_SHARE) * total - null_cost - people_cost) / sum(
+        column_weight(column) for column in columns.values()
+    )
     discovered = sum(isinstance(column, CategoricalColumn) and column.discover for column in columns.values())
     profiles: list[ColumnProfile] = []
     parts: list[ColumnProfile] = []
@@ -77,7 +85,7 @@ def build_profile(
     for warning in warnings:
         _LOG.warning("%s", warning)
     noise = noise_number(columns, rows=mean, cost=total)
-    return Profile(mean, sigma, tuple(profiles), cost, found_delta, warnings, blocks, noise)
+    return Profile(mean, sigma, tuple(profiles), cost, found_delta, warnings, blocks, noise, people)
 
 
 def _row_estimate(rows: float, sigma: float, columns: list[ColumnProfile]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from synth_pipeline.profile.share import NOMINAL_SHARE, column_weight
 from synth_pipeline.table.column import ModelledColumn
+from synth_pipeline.table.person import PERSON_ROWS
 
 WEAK = 0.2
 VERY_WEAK = 0.6
@@ -54,8 +55,9 @@ def signal_warnings(
     factor = noise / WEAK
     degree = "far too few" if noise > VERY_WEAK else "few"
     fewer = max(int(len(columns) / factor**2), 1)
-    finding = f"about {max(round(rows), 0):,} rows are {degree} for {len(columns)} columns at ε = {epsilon:g}"
+    whom = "people" if PERSON_ROWS in columns else "rows"
+    finding = f"about {max(round(rows), 0):,} {whom} are {degree} for {len(columns)} columns at ε = {epsilon:g}"
     meaning = f"a cell with 1/32 of the rows carries {noise:.0%} noise (above {WEAK:.0%} pairs of columns and predictions suffer)"
-    more = f"give ε of about {epsilon * factor:.2g}, or about {rows_wanted(columns, cost=cost):,} rows"
+    more = f"give ε of about {epsilon * factor:.2g}, or about {rows_wanted(columns, cost=cost):,} {whom}"
     less = f"leave out columns (about {fewer} would do) or declare coarser categories and bounds"
     return (f"{finding}: {meaning}; {more}, or {less}",)

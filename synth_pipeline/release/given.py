@@ -34,6 +34,7 @@ from synth_pipeline.table.column import (
 from synth_pipeline.table.encoded import Codes
 from synth_pipeline.table.grid import native_grid
 from synth_pipeline.table.native import NULL, NativeTable
+from synth_pipeline.table.person import PERSON_ROWS
 from synth_pipeline.table.profile import CategoryProfile, Profile
 
 Bools = npt.NDArray[np.bool_]
@@ -205,6 +206,7 @@ def _encode(columns: dict[str, GivenColumn], rows: int, spec: Spec, profile: Pro
         native[name] = np.where(held, made.codes, np.where(given.is_null, NULL, 0)).astype(np.int64)
         if isinstance(column, CategoricalColumn) and column.discover:
             vocabularies[name] = made.vocabulary
+    native[PERSON_ROWS] = np.zeros(rows, dtype=np.int64)
     codes = Encoder(profile).encode(NativeTable(native, None, vocabularies))
     for index, released in enumerate(profile.columns):
         source = released.part_of if isinstance(released, CategoryProfile) and released.part_of else released.name

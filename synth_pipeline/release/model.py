@@ -8,26 +8,30 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from synth_pipeline.constrain.enforce import enforce
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.encode.condition import Condition, compile_condition
 from synth_pipeline.encode.decode import decode
-from synth_pipeline.encode.identifier import invent_identifiers
+from synth_pipeline.encode.identifier import invent_identifiers, invent_people
 from synth_pipeline.errors import ConstraintError, ModelError, PredicateError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.generate.protocol import Generator
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.release.completion import complete_given
+from synth_pipeline.release.people import drawn_as_rows, people_facts, profile_of_rows, rows_to_deal, with_people
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
+from synth_pipeline.table.person import PERSON_ROWS
 from synth_pipeline.table.predicate import Predicate, Semantics, parse_predicate, region_table
 from synth_pipeline.table.profile import CategoryProfile, Profile
 from synth_pipeline.table.region import Region, RegionTable
@@ -36,6 +40,7 @@ FORMAT = 1
 MOST_ROWS = 100_000_000
 _PILOT_ROWS = 1000
 _OFTEN = 0.9
+_PROFILE_ROWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +84,9 @@ class ReleasedModel:
     ) -> pd.DataFrame:
         """A synthetic table with the real table's columns, order and dtypes; free of budget.
 
+        Where people may have several rows, the rows come person by person, under the same invented identifier, as many each as the released
+        law of that number says; the last person may be cut short. Given rows stay one a person.
+
         Args:
             rows: number of rows, at least 1; left out where rows are given.
             where: SQL condition that every row satisfies, met by conditioning inside the model.
@@ -105,6 +113,7 @@ class ReleasedModel:
         if rows is None or not 1 <= rows <= MOST_ROWS:
             asked_for = "none" if rows is None else f"{rows:,}"
             raise ModelError(f"rows: {asked_for} asked for; a table has between 1 and {MOST_ROWS:,} rows")
+        people = self.profile.people
         rules = Rules.from_spec(self.spec)
         asked = None if where is None else parse_predicate(where, self.columns, where="--where")
         table = self._regions(rules, asked)
@@ -116,12 +125,20 @@ class ReleasedModel:
         named = {} if table is None else dict(zip(table.columns, table.regions, strict=True))
         if asked is None and condition is not None and self._mostly_obeys(rules, rng):
             condition, named = None, {}  # the few rows that break a rule are drawn again, which keeps the same law
-        frame = enforce(lambda count: self._draw(count, condition, named, rng), rows, rules)
+        wanted = rows if people is None else rows_to_deal(rows, people.most_rows)
+        frame = enforce(lambda count: self._draw(count, condition, named, rng), wanted, rules)
         if asked is not None and not asked.is_true(frame).all():
             raise ConstraintError(
                 "--where: a drawn row does not satisfy the condition; nothing is returned: report this as a fault"
             )
-        return self._finished(frame, {}, rng)
+        if people is None:
+            return self._finished(frame, {}, rng)
+
+        def is_allowed(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+            return rules.obeyed(table) if asked is None else rules.obeyed(table) & asked.is_true(table)
+
+        dealt, person = with_people(frame, self.columns, people, rows=rows, is_allowed=is_allowed, rng=rng)
+        return self._finished(dealt, {}, rng, person)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
@@ -150,12 +167,36 @@ class ReleasedModel:
         """The modelled columns, with discovered categories filled in, in table order."""
         return resolved_columns(self.spec, self.profile)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Released facts worth showing: the generator's, and how rows fall to people where they may have several."""
+        found = people_facts(self.profile, self.columns, self.spec.privacy.unit.column or "")
+        return {**self.generator.facts, "people": found} if found else dict(self.generator.facts)
+
+    @cached_property
+    def row_profile(self) -> Profile:
+        """The released profile in terms of rows; the profile itself where each row is a person."""
+        if self.profile.people is None:
+            return self.profile
+        rng = np.random.default_rng(0)
+        encoded = self.generator.sample(_PROFILE_ROWS, rng=rng)
+        numbers = decode(encoded, self.profile, rng=rng)[PERSON_ROWS].to_numpy(dtype=np.int64)
+        return profile_of_rows(self.profile, encoded.codes, numbers)
+
     def _finished(
-        self, frame: pd.DataFrame, identifiers: Mapping[str, pd.Series], rng: np.random.Generator
+        self,
+        frame: pd.DataFrame,
+        identifiers: Mapping[str, pd.Series],
+        rng: np.random.Generator,
+        person: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
         """The modelled columns with identifiers beside them (given ones where there are any) and the real table's dtypes."""
         if self.spec.identifiers:
             invented = invent_identifiers(self.spec.identifiers, len(frame), seed=int(rng.integers(2**31)))
+            unit = self.spec.privacy.unit.column
+            if person is not None and unit is not None:
+                column = self.spec.identifiers[unit]
+                invented[unit] = invent_people(unit, column, person, seed=int(rng.integers(2**31)))
             for name, values in identifiers.items():
                 invented[name] = (
                     values.astype(object).where(values.notna(), invented[name].astype(object)).infer_objects()
@@ -198,9 +239,13 @@ class ReleasedModel:
     def _draw(
         self, rows: int, condition: Condition | None, named: Mapping[str, tuple[Region, ...]], rng: np.random.Generator
     ) -> pd.DataFrame:
-        encoded = self.generator.sample(rows, where=condition, rng=rng)
-        regions = {encoded.domain.index(name): found for name, found in named.items()}
-        return decode(encoded, self.profile, rng=rng, regions=regions)
+        def draw(count: int) -> pd.DataFrame:
+            encoded = self.generator.sample(count, where=condition, rng=rng)
+            regions = {encoded.domain.index(name): found for name, found in named.items()}
+            return decode(encoded, self.profile, rng=rng, regions=regions)
+
+        people = self.profile.people
+        return draw(rows) if people is None else drawn_as_rows(draw, rows, people, rng)
 
 
 def resolved_columns(spec: Spec, profile: Profile) -> dict[str, ModelledColumn]:

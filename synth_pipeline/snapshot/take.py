@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from synth_pipeline.privacy.gate import mark_private
 from synth_pipeline.snapshot.check import check_schema
 from synth_pipeline.snapshot.dtypes import physical_dtypes
 from synth_pipeline.snapshot.fingerprint import fingerprint
@@ -13,6 +15,7 @@ from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.snapshot.unit import bound_contributions, holdout_rows, refuse_empty_side
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.native import NULL, NativeTable
+from synth_pipeline.table.person import PERSON_ROWS
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +35,8 @@ class PrivateCounts:
     train_rows: int
     holdout_rows: int
     clipped_rows: Mapping[str, int]
+
+    zone: ClassVar[str] = "private"
 
     def __repr__(self) -> str:
         return "PrivateCounts(contents withheld)"
@@ -56,6 +61,13 @@ class Snapshot:
     fingerprint: str
     dtypes: dict[str, str]
     counts: PrivateCounts
+
+    zone: ClassVar[str] = "private"
+
+    def __post_init__(self) -> None:
+        for frame in (self.train, self.holdout):
+            if frame is not None:
+                mark_private(frame)
 
     def __repr__(self) -> str:
         return f"Snapshot({self.fingerprint[:12]}…, contents withheld)"
@@ -87,11 +99,22 @@ def take_snapshot(frame: pd.DataFrame, spec: Spec, *, key: bytes, holdout: bool,
     return Snapshot(
         train=frame.loc[trained].reset_index(drop=True) if not trained.all() else frame.reset_index(drop=True),
         holdout=frame.loc[held].reset_index(drop=True) if holdout else None,
-        native=_only_seen(native.take(np.flatnonzero(trained))),
+        native=with_person_rows(_only_seen(native.take(np.flatnonzero(trained))), spec.privacy.unit.max_rows),
         fingerprint=fingerprint(frame, spec, key=key),
         dtypes=physical_dtypes(frame),
         counts=counts,
     )
+
+
+def with_person_rows(native: NativeTable, most_rows: int) -> NativeTable:
+    """The same rows with the number of their person's rows as one more column, where people may have several.
+
+    A row's number hangs on its own person's rows alone.
+    """
+    if native.units is None or most_rows == 1:
+        return native
+    numbers = np.minimum(np.bincount(native.units)[native.units], most_rows) if native.rows else native.units
+    return replace(native, columns={**native.columns, PERSON_ROWS: (numbers - 1).astype(np.int16)})
 
 
 def _only_seen(native: NativeTable) -> NativeTable:

@@ -7,6 +7,7 @@ them (see privacy).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ class NativeTable:
     columns: Mapping[str, npt.NDArray[np.integer]]
     units: npt.NDArray[np.int64] | None = None
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    zone: ClassVar[str] = "private"
 
     def __repr__(self) -> str:
         return f"NativeTable({len(self.columns)} columns, contents withheld)"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from synth_pipeline.table.calendar import Part
 from synth_pipeline.table.column import Category
 from synth_pipeline.table.grid import Cells, Grid
+from synth_pipeline.table.person import PERSON_ROWS, PersonFacts
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,14 +181,17 @@ class Profile:
     """The released profile of a snapshot.
 
     Attributes:
-        rows: noisy number of rows (inverse-variance mean of every released total); never the exact count.
+        rows: noisy number of rows, or of people where they may have several (inverse-variance mean of every released total); never the
+            exact count. Every count of the profile is of the same things.
         rows_sigma: standard deviation of that number.
-        columns: profile of each modelled column, in table order, then the calendar parts of datetime columns.
+        columns: profile of each modelled column, in table order, then of the rows of a person where people may have several, then the
+            calendar parts of datetime columns.
         cost: privacy cost of everything above, as squared Gaussian-DP parameter μ².
         discovery_delta: δ charged by category discovery.
         warnings: what a reader should know before relying on the tables made from it, one sentence each.
         null_blocks: positions of columns that are null in the same rows, found under DP.
         noise: relative noise of a cell that holds 1/32 of the rows (see `profile.signal`); 0 where it was not computed.
+        people: how rows fall to people, where they may have several.
     """
 
     rows: float
@@ -198,15 +202,43 @@ class Profile:
     warnings: tuple[str, ...] = ()
     null_blocks: tuple[tuple[int, ...], ...] = ()
     noise: float = 0.0
+    people: PersonFacts | None = None
 
     @property
-    def table_columns(self) -> tuple[ColumnProfile, ...]:
-        """The columns of the table: all but the calendar parts, which come after them."""
+    def decoded_columns(self) -> tuple[ColumnProfile, ...]:
+        """The columns that are decoded: all but the calendar parts, which come after them."""
         return tuple(
             column
             for column in self.columns
             if not (isinstance(column, CategoryProfile) and column.part_of is not None)
         )
+
+    @property
+    def table_columns(self) -> tuple[ColumnProfile, ...]:
+        """The columns of the table: the decoded ones but for the number of a person's rows."""
+        return tuple(column for column in self.decoded_columns if column.name != PERSON_ROWS)
+
+    @property
+    def person_rows(self) -> Floats:
+        """Released share of people with 1, 2, … rows; all have one where each row is a person."""
+        if self.people is None:
+            return np.ones(1)
+        index = next(index for index, column in enumerate(self.columns) if column.name == PERSON_ROWS)
+        column, law = self.columns[index], np.zeros(self.people.most_rows)
+        if isinstance(column, NumericProfile):
+            for start, stop, share in zip(column.edges[:-1], column.edges[1:], self.shares(index), strict=True):
+                inside = (column.leaves[:, 0] >= start) & (column.leaves[:, 1] <= stop)
+                masses = np.maximum(column.masses[inside], 1e-9) if inside.any() else np.ones(1)
+                leaves = column.leaves[inside] if inside.any() else np.array([[start, stop]])
+                for (low, high), mass in zip(leaves, masses / masses.sum(), strict=True):
+                    law[low:high] += share * mass / (high - low)
+        return law / law.sum()
+
+    @property
+    def mean_person_rows(self) -> float:
+        """Released mean number of rows of a person."""
+        law = self.person_rows
+        return float(law @ np.arange(1, len(law) + 1))
 
     def parts(self, name: str) -> dict[Part, int]:
         """Position of each calendar part of a datetime column."""
@@ -218,8 +250,8 @@ class Profile:
 
     @property
     def row_count(self) -> int:
-        """Noisy number of rows as a whole number of at least 1."""
-        return max(round(self.rows), 1)
+        """Noisy number of rows as a whole number of at least 1: people times their mean number of rows, where they may have several."""
+        return max(round(self.rows if self.people is None else self.rows * self.mean_person_rows), 1)
 
     def column(self, name: str) -> ColumnProfile:
         """The profile of one column."""
@@ -246,6 +278,7 @@ class Profile:
             "warnings": list(self.warnings),
             "null_blocks": [list(block) for block in self.null_blocks],
             "noise": self.noise,
+            "people": None if self.people is None else self.people.to_json(),
             "columns": [column.to_json() for column in self.columns],
         }
 
@@ -263,6 +296,7 @@ class Profile:
             tuple(content.get("warnings", ())),
             tuple(tuple(block) for block in content.get("null_blocks", ())),
             content.get("noise", 0.0),
+            PersonFacts.from_json(people) if (people := content.get("people")) else None,
         )
 
 

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
 from synth_pipeline.generate.autoregressive.features import make_features
 from synth_pipeline.generate.autoregressive.model import ColumnModel, PairModel
-from synth_pipeline.generate.dpsgd.config import Execution
+from synth_pipeline.generate.dpsgd.config import Execution, StepNoise
 from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
-from synth_pipeline.table.encoded import Codes, Domain
+from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.profile import Profile
 
 
@@ -50,13 +51,13 @@ class Course:
         """Weight of each column's loss."""
         return tuple(self.config.target_weight if name == self.config.target else 1.0 for name in self.domain.names)
 
-    def run(self, batches: Iterator[Codes]) -> tuple[ColumnModel, int]:
+    def run(self, batches: Iterator[Batch], noise: StepNoise) -> tuple[ColumnModel, int]:
         """Take all steps of the configured network; its model before calibration, and how many weights were trained."""
         train = _train_transformer if self.config.network == "transformer" else _train_couplings
-        return train(self, batches)
+        return train(self, batches, noise)
 
 
-def _train_couplings(course: Course, batches: Iterator[Codes]) -> tuple[ColumnModel, int]:
+def _train_couplings(course: Course, batches: Iterator[Batch], noise: StepNoise) -> tuple[ColumnModel, int]:
     from synth_pipeline.generate.autoregressive.network import Loss, PairCouplings
     from synth_pipeline.generate.autoregressive.training import Orders, make_trainer, train
 
@@ -64,7 +65,8 @@ def _train_couplings(course: Course, batches: Iterator[Codes]) -> tuple[ColumnMo
     features = make_features(course.profile, config)
     couplings = PairCouplings(features.widths, device)
     loss = Loss(course.domain, features, course.log_shares, course.column_weights, device=device)
-    trainer = make_trainer(couplings, loss, config=config, event=course.event, execution=Execution(device=device))
+    execution = Execution(device=device, noise=noise)
+    trainer = make_trainer(couplings, loss, config=config, event=course.event, execution=execution)
     orders = Orders(course.order, config.random_orders)
     trained = train(trainer, couplings, batches, orders=orders, rng=course.rng, progress=course.runtime.report)
     widths = features.widths
@@ -72,7 +74,7 @@ def _train_couplings(course: Course, batches: Iterator[Codes]) -> tuple[ColumnMo
     return PairModel(course.domain, features, trained, course.log_shares), weights
 
 
-def _train_transformer(course: Course, batches: Iterator[Codes]) -> tuple[ColumnModel, int]:
+def _train_transformer(course: Course, batches: Iterator[Batch], noise: StepNoise) -> tuple[ColumnModel, int]:
     import torch
 
     from synth_pipeline.generate.autoregressive import transformer
@@ -87,9 +89,8 @@ def _train_transformer(course: Course, batches: Iterator[Codes]) -> tuple[Column
     def draw_orders() -> npt.NDArray[np.int64]:
         return np.stack([course.order, *(course.rng.permutation(columns) for _ in range(config.random_orders))])
 
-    make_trainer = partial(
-        DPTrainer, config=config.training(), event=course.event, execution=Execution(device=device, piece_rows=1024)
-    )
+    execution = Execution(device=device, piece_rows=1024, noise=noise)
+    make_trainer = partial(DPTrainer, config=config.training(), event=course.event, execution=execution)
     transformer.train_transformer(
         network, loss, batches, draw_orders=draw_orders, make_trainer=make_trainer, progress=course.runtime.report
     )

@@ -139,13 +139,13 @@ def fit(
         step's sum is one clip. Everything after the last step is post-processing.
 
     Raises:
-        PrivacyError: if people may have several rows, or the budget does not cover the planned training.
+        PrivacyError: if the budget does not cover the planned training.
     """
     view = curator.encoded(Encoder(profile))
     event = training_event(config, budget)
     batches = deal_batches(view, event)
     order, rng = main_order(view.domain, config.target), runtime.generator()
-    trained, weights = Course(profile, view.domain, config, event, order, runtime, rng).run(batches)
+    trained, weights = Course(profile, view.domain, config, event, order, runtime, rng).run(batches, view.step_noise)
     shares = [profile.shares(index) for index in range(len(profile.columns))]
     flat = np.concatenate(shares)
     model = trained.with_bias(calibrate(trained, order, shares, rows=_CALIBRATION_ROWS, rng=rng))

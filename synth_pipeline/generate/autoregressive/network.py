@@ -71,9 +71,12 @@ def coupling_gradients(layer: nn.Module, features: torch.Tensor, backprops: torc
 
     Shapes:
         features (batch, F), backprops (batch, K, F) → norms (batch,), weighted sum (F, F).
+        People with several rows: features (persons, rows, F), backprops (persons, rows, K, F); their gradients are formed.
     """
     if not isinstance(layer, PairCouplings):
         raise TypeError(type(layer))
+    if features.dim() == 3:
+        return _formed_gradients(layer, features, backprops)
     member, before = layer.member, layer.before()
     sizes = (features**2) @ member
     gram = torch.einsum("bkf,blf,fj->bklj", backprops, backprops, member)
@@ -89,6 +92,18 @@ def coupling_gradients(layer: nn.Module, features: torch.Tensor, backprops: torc
         return {layer.weight: (both + both.T) * layer.lower}
 
     return RowGradients((direct + cross).clamp(min=0.0), weighted_sum)
+
+
+def _formed_gradients(layer: PairCouplings, features: torch.Tensor, backprops: torch.Tensor) -> RowGradients:
+    both = torch.zeros(1, device=features.device, dtype=features.dtype)
+    for order, mask in enumerate(layer.masks()):
+        both = both + torch.bmm(backprops[:, :, order].transpose(1, 2), features) * mask
+    formed = ((both + both.transpose(1, 2)) * layer.lower).flatten(1)
+
+    def weighted_sum(weights: torch.Tensor) -> Sums:
+        return {layer.weight: (weights @ formed).view_as(layer.weight)}
+
+    return RowGradients((formed**2).sum(dim=1), weighted_sum)
 
 
 class Loss:

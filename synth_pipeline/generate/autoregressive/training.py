@@ -15,8 +15,8 @@ from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
 from synth_pipeline.generate.autoregressive.network import Loss, PairCouplings
 from synth_pipeline.generate.dpsgd.config import Execution
 from synth_pipeline.generate.dpsgd.loop import DPTrainer
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
-from synth_pipeline.table.encoded import Codes
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make_trainer(
 def train(
     trainer: DPTrainer,
     couplings: PairCouplings,
-    batches: Iterator[Codes],
+    batches: Iterator[Batch],
     *,
     orders: Orders,
     rng: np.random.Generator,

@@ -22,6 +22,7 @@ from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
 from synth_pipeline.generate.autoregressive.model import log_sum_exp
 from synth_pipeline.generate.dpsgd.blocks import TransformerBlock
 from synth_pipeline.generate.dpsgd.loop import DPTrainer, PerRowLoss
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.table.encoded import Codes, Domain
 
 Floats = npt.NDArray[np.float32]
@@ -187,7 +188,7 @@ def read_model(
 def train_transformer(
     network: ColumnTransformer,
     loss: OrderLoss,
-    batches: Iterator[Codes],
+    batches: Iterator[Batch],
     *,
     draw_orders: Callable[[], npt.NDArray[np.int64]],
     make_trainer: Callable[[nn.Module, PerRowLoss], DPTrainer],

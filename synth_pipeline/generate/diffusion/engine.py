@@ -52,7 +52,7 @@ def fit(
         multiplicity. Calibration and sampling are post-processing.
 
     Raises:
-        PrivacyError: if people may have several rows, or the budget does not cover the planned training.
+        PrivacyError: if the budget does not cover the planned training.
     """
     import torch
 
@@ -61,14 +61,15 @@ def fit(
     from synth_pipeline.generate.neural.heads import Heads
 
     event = training_event(config.training, budget, PURPOSE)
-    batches = deal_batches(curator.encoded(Encoder(profile)), event)
+    view = curator.encoded(Encoder(profile))
+    batches = deal_batches(view, event)
     space, rng = make_space(profile, features=config.features), runtime.generator()
     torch.manual_seed(int(rng.integers(2**63)))
     model = Denoiser(space, config).to(runtime.device)
     weights = torch.tensor(space.weights(config.target, config.target_weight), device=runtime.device)
     loss = DiffusionLoss(Remembering(Heads(space, runtime.device)), weights, config.multiplicity)
     training = steadied(config.training, event, profile.rows)
-    execution = Execution(device=runtime.device)
+    execution = Execution(device=runtime.device, noise=view.step_noise)
     trainer = DPTrainer(model, loss, config=training, event=event, execution=execution)
     trainer.run(batches, progress=runtime.report)
     law = _make_law(config, space, {name: value.cpu().numpy() for name, value in trainer.averaged().items()})

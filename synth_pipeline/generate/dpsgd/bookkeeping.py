@@ -20,7 +20,8 @@ from opacus.grad_sample import AbstractGradSampleModule
 from torch import Tensor, nn
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.generate.dpsgd.rules import RowGradients, Rule, Sums, join_places, rule_for
+from synth_pipeline.generate.dpsgd.persons import Persons
+from synth_pipeline.generate.dpsgd.rules import RowGradients, Rule, Sums, gradients_of, join_places, rule_for
 
 
 @dataclass
@@ -102,24 +103,28 @@ class GradSampleModuleBookKeeping(AbstractGradSampleModule):
             parameter.grad = sums[parameter] if parameter in sums else torch.zeros_like(parameter)
         return norms
 
-    def clipped_sums(self, losses: Tensor) -> tuple[Sums, Tensor]:
-        """The sum of the rows' clipped gradients, for each weight that was used, and the rows' norms before clipping, which are private.
+    def clipped_sums(self, losses: Tensor, persons: Persons | None = None) -> tuple[Sums, Tensor]:
+        """The sum of the clipped gradients of rows, or of people: for each weight that was used, and the private norms before clipping.
 
         If a norm is not finite, there are no sums: leave those rows out and come again.
 
+        Args:
+            losses: loss of each row (batch,).
+            persons: whose each row is, if not each row is a person; a person's gradient is the sum over that one's rows.
+
         Shapes:
-            losses (batch,) → norms (batch,).
+            norms (batch,) or (persons,).
 
         Raises:
             PrivacyError: if a layer did not see one row a loss, or its output was changed in place.
         """
         try:
-            gradients = self._row_gradients(losses)
+            gradients = self._gradients(losses, persons)
         finally:
             self.forget()
         sums: Sums = {}
         with torch.no_grad():
-            squared = torch.zeros_like(losses)
+            squared = losses.new_zeros(len(losses) if persons is None else len(persons))
             for gradient in gradients:
                 squared += gradient.squared_norms
             norms = squared.sqrt()
@@ -129,7 +134,7 @@ class GradSampleModuleBookKeeping(AbstractGradSampleModule):
                     sums.update(gradients.pop().weighted_sum(weights))
         return sums, norms
 
-    def _row_gradients(self, losses: Tensor) -> list[RowGradients]:
+    def _gradients(self, losses: Tensor, persons: Persons | None) -> list[RowGradients]:
         used = [book for book in self._books if book.outputs]
         for book in used:
             _check_notes(book, len(losses))
@@ -142,7 +147,8 @@ class GradSampleModuleBookKeeping(AbstractGradSampleModule):
                 pairs = [(a, d) for a, d in zip(book.inputs, backprops, strict=True) if d is not None]
                 if pairs:
                     inputs = join_places([a for a, _ in pairs], features=pairs[0][0].is_floating_point())
-                    gradients.append(book.rule(book.layer, inputs, join_places([d for _, d in pairs], features=True)))
+                    outer = join_places([d for _, d in pairs], features=True)
+                    gradients.append(gradients_of(book.rule, book.layer, inputs, outer, persons))
         return gradients
 
     def _note(self, book: _Book) -> Any:
@@ -187,7 +193,7 @@ def _check_notes(book: _Book, rows: int) -> None:
     for inputs, output, versions in zip(book.inputs, book.outputs, book.versions, strict=True):
         if len(inputs) != rows or len(output) != rows:
             raise PrivacyError(
-                f"DP-SGD: layer {book.name!r} saw a leading dimension of {len(inputs)} for {rows} rows; rows come first"
+                f"DP-SGD: layer {book.name!r} saw a leading dimension that is not the number of rows; rows come first"
             )
         if (inputs._version, output._version) != versions:  # noqa: SLF001  torch's own counter
             raise PrivacyError(f"DP-SGD: the input or output of layer {book.name!r} was changed in place; do not")

@@ -14,18 +14,20 @@ from opacus.grad_sample.grad_sample_module_fast_gradient_clipping import GradSam
 from opacus.optimizers import DPOptimizer
 from torch import Tensor, nn
 
+from synth_pipeline.errors import PrivacyError
 from synth_pipeline.generate.dpsgd.bookkeeping import GradSampleModuleBookKeeping
 from synth_pipeline.generate.dpsgd.config import GradMode
+from synth_pipeline.generate.dpsgd.persons import Persons
 from synth_pipeline.generate.dpsgd.rules import Sums
 
 Losses = Callable[[], Tensor]
 
 
 class Clipping(Protocol):
-    """Sums the clipped gradients of rows."""
+    """Sums the clipped gradients of rows, or of people."""
 
-    def sums(self, losses: Losses) -> tuple[Sums, Tensor]:
-        """Call `losses` for the loss of each row (batch,), and return the sums and the rows' norms before clipping (batch,).
+    def sums(self, losses: Losses, persons: Persons | None = None) -> tuple[Sums, Tensor]:
+        """Call `losses` for the loss of each row (batch,), and return the sums and the norms before clipping, of rows or of `persons`.
 
         The norms are private. If one is not finite, there are no sums. Calls of the model outside `losses` are not clipped.
         """
@@ -38,12 +40,12 @@ class BookKeeping:
     def __init__(self, model: nn.Module, clip_norm: float) -> None:
         self._module = GradSampleModuleBookKeeping(model, max_grad_norm=clip_norm)
 
-    def sums(self, losses: Losses) -> tuple[Sums, Tensor]:
+    def sums(self, losses: Losses, persons: Persons | None = None) -> tuple[Sums, Tensor]:
         """See `Clipping`."""
         self._module.forget()
         with self._module.noting():
             found = losses()
-        return self._module.clipped_sums(found)
+        return self._module.clipped_sums(found, persons)
 
 
 class Ghost:
@@ -58,8 +60,16 @@ class Ghost:
         )
         self._module.disable_hooks()
 
-    def sums(self, losses: Losses) -> tuple[Sums, Tensor]:
-        """See `Clipping`; the steps are those of Opacus' DPTensorFastGradientClipping.backward."""
+    def sums(self, losses: Losses, persons: Persons | None = None) -> tuple[Sums, Tensor]:
+        """See `Clipping`; the steps are those of Opacus' DPTensorFastGradientClipping.backward.
+
+        Raises:
+            PrivacyError: for people with several rows; Opacus' ghost norms are of rows.
+        """
+        if persons is not None:
+            raise PrivacyError(
+                'DP-SGD: grad_mode "ghost" clips rows; for people with several use "bookkeeping" or "hooks"'
+            )
         with _hooked(self._module):
             found = losses()
             _backward(found.sum(), retain_graph=True)
@@ -85,10 +95,13 @@ class Hooks:
             loss_reduction="sum",
         )
 
-    def sums(self, losses: Losses) -> tuple[Sums, Tensor]:
+    def sums(self, losses: Losses, persons: Persons | None = None) -> tuple[Sums, Tensor]:
         """See `Clipping`; the clipping is Opacus' DPOptimizer.clip_and_accumulate."""
         with _hooked(self._module):
             _backward(losses().sum())
+        if persons is not None:
+            for parameter in self._clipper.params:
+                parameter.grad_sample = persons.sum(parameter.grad_sample)  # pyright: ignore[reportAttributeAccessIssue]
         samples = self._clipper.grad_samples
         norms = torch.stack([sample.flatten(1).norm(dim=1) for sample in samples]).norm(dim=0)
         self._clipper.clip_and_accumulate()

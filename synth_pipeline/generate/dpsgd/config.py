@@ -1,11 +1,14 @@
 """What fixes a DP-SGD run: the constants of its mechanism, and, apart from them, how it is carried out."""
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from synth_pipeline.errors import PrivacyError
+from synth_pipeline.privacy.secure_stream import secure_words, standard_gaussians
 
 GradMode = Literal["bookkeeping", "ghost", "hooks"]
 OptimizerName = Literal["sgd", "adam"]
@@ -17,9 +20,9 @@ class DPSGDConfig:
     """Constants of the mechanism; public, and fixed before any row is read.
 
     Attributes:
-        sample_rate: chance of each row, independently, to be in a step's batch.
+        sample_rate: chance of each person, independently, to be in a step's batch with all rows.
         steps: DP-SGD steps, fixed.
-        clip_norm: largest L2 norm of one row's gradient.
+        clip_norm: largest L2 norm of one person's gradient.
         learning_rate: first step length. SGD: in standard deviations of the noise, after division by 1 / (1 − momentum), so that it
             means the same at every clip, noise and momentum. Adam: Adam's own.
         optimizer: "sgd" (heavy ball) or "adam".
@@ -67,9 +70,13 @@ class DPSGDConfig:
         return cls(**content)
 
 
-def urandom_seed() -> int:
-    """A seed from the operating system's cryptographic source."""
-    return int.from_bytes(os.urandom(8), "little")
+StepNoise = Callable[[int], npt.NDArray[np.float64]]
+"""How many → as many independent standard Gaussians."""
+
+
+def secure_gaussians(size: int) -> npt.NDArray[np.float64]:
+    """Standard Gaussians of a cryptographic stream under a fresh key of the operating system."""
+    return standard_gaussians(secure_words(size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +85,17 @@ class Execution:
 
     Attributes:
         device: torch device.
-        grad_mode: how each row's gradient is clipped: "bookkeeping" (ours, one backward pass), or Opacus' "ghost" (two) or "hooks"
-            (every row's gradient is formed). All three give the same clipped sum.
+        grad_mode: how gradients are clipped: "bookkeeping" (ours, one backward pass), or Opacus' "ghost" (two; one row a person only) or
+            "hooks" (every row's gradient is formed). All three give the same clipped sum.
         piece_rows: a larger batch is clipped piece by piece and its clipped gradients are added up; the sum is the same. About 1000 is
             fastest for small multilayer perceptrons, 256 for transformers.
-        next_seed: seed of each step's noise: the operating system's, but for tests.
+        noise: what the noise of a step is made of: the curator's source (`EncodedView.step_noise`), or the operating system's.
     """
 
     device: str = "cpu"
     grad_mode: GradMode = "bookkeeping"
     piece_rows: int = 1024
-    next_seed: Callable[[], int] = urandom_seed
+    noise: StepNoise = secure_gaussians
 
     def __post_init__(self) -> None:
         """Refuse a mode that does not exist."""

@@ -9,18 +9,22 @@ Source:
 """
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
-from opacus.optimizers import DPOptimizerFastGradientClipping
 from opacus.validators import ModuleValidator
 from torch import Tensor, nn
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.generate.dpsgd.clipping import CLIPPINGS
 from synth_pipeline.generate.dpsgd.config import DPSGDConfig, Execution
+from synth_pipeline.generate.dpsgd.noise import noisy_sums
+from synth_pipeline.generate.dpsgd.persons import Persons, cut
 from synth_pipeline.generate.dpsgd.rules import Sums
+from synth_pipeline.generate.dpsgd.watch import current_watch
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
 from synth_pipeline.table.encoded import Codes
 
@@ -35,16 +39,17 @@ class DPTrainer:
     """Runs DP-SGD steps on a model.
 
     Privacy:
-        Each step adds to the sum of the rows' gradients, each clipped to `clip_norm` over all trained weights, Gaussian noise of standard
-        deviation noise_multiplier × clip_norm; also to the sum over an empty batch. A row whose gradient is not finite adds nothing. The
-        noise is torch's floating-point Gaussian, reseeded for every step from the operating system (see docs/known_vulnerabilities.md).
+        Each step adds to the sum of people's gradients, each clipped to `clip_norm` over all trained weights, Gaussian noise of standard
+        deviation noise_multiplier × clip_norm; also to the sum over an empty batch. A person's gradient is the mean over that one's
+        rows; one that is not finite adds nothing. The noise is made of `execution.noise`, a cryptographic stream, and what is released
+        is rounded to a lattice (see `noise`); docs/proofs/dp_sgd.md has the statement.
 
     Args:
         model: what is trained: its weights with `requires_grad`. It is moved to the device and put in training mode.
         per_row_loss: loss of each row.
         config: constants of the mechanism.
         event: what the curator charges for the run.
-        execution: device, clipping mode and seeds.
+        execution: device, clipping mode and source of noise.
 
     Raises:
         PrivacyError: if config and event disagree, or a layer mixes rows or has no clipping rule.
@@ -63,26 +68,23 @@ class DPTrainer:
         check_run(config, event, model)
         self.model = model.to(self.execution.device).train()
         self.per_row_loss, self.config, self.event = per_row_loss, config, event
-        self.clipping = CLIPPINGS[self.execution.grad_mode](self.model, config.clip_norm)
-        self.generator = torch.Generator(device=self.execution.device)
+        clipped, self._watch = self.model, current_watch()
+        if self._watch is not None:
+            clipped, self.per_row_loss = self._watch.join(self.model, per_row_loss, config=config, event=event)
+        self.clipping = CLIPPINGS[self.execution.grad_mode](clipped, config.clip_norm)
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._noised = {name: parameter for name, parameter in clipped.named_parameters() if parameter.requires_grad}
         self.unit = step_unit(config, event)
-        self.optimizer = DPOptimizerFastGradientClipping(
-            _optimizer(self.trained, config, event),
-            noise_multiplier=event.noise_multiplier,
-            max_grad_norm=config.clip_norm,
-            expected_batch_size=None,
-            loss_reduction="sum",
-            generator=self.generator,
-        )
+        self.scale = event.noise_multiplier * config.clip_norm
+        self.optimizer = _optimizer(list(self._noised.values()), config, event)
         self._average = [parameter.detach().clone() for parameter in self.trained]
         self.steps = 0
 
-    def step(self, batch: Codes | Tensor, *, public_loss: PublicLoss | None = None) -> None:
+    def step(self, batch: Batch | Codes | Tensor, *, public_loss: PublicLoss | None = None) -> None:
         """One step on one batch, which may be empty: then it is a step of noise alone.
 
         Args:
-            batch: rows of the batch (batch, columns).
+            batch: what the curator dealt; rows alone (batch, columns) are one person each.
             public_loss: a further loss that reads no private row, such as a critic's on generated rows.
 
         Raises:
@@ -90,17 +92,17 @@ class DPTrainer:
         """
         if self.steps >= self.config.steps:
             raise PrivacyError(f"DP-SGD: {self.config.steps} steps were charged and taken; there is no further one")
-        codes = torch.as_tensor(batch, device=self.execution.device).long()
         sums: Sums = {}
-        for piece in codes.split(self.execution.piece_rows) if len(codes) else ():
-            _add(sums, self._piece_sums(piece))
+        with _draws_of_its_own(self.execution):
+            for codes, persons in cut(batch, piece_rows=self.execution.piece_rows, device=self.execution.device):
+                _add(sums, self._piece_sums(codes, persons))
         if public_loss is not None:
             _add(sums, self._public_gradient(public_loss))
         self._release(sums)
 
     def run(
         self,
-        batches: Iterator[Codes],
+        batches: Iterator[Batch],
         *,
         progress: Callable[[str, float], None],
         before_step: Callable[[int], None] | None = None,
@@ -142,14 +144,21 @@ class DPTrainer:
         state.update({name: value.clone() for name, value in zip(names, self._average, strict=True)})
         return state
 
-    def _piece_sums(self, codes: Tensor) -> Sums:
-        """The clipped sum over a piece, without the rows whose gradient is not finite."""
+    def _piece_sums(self, codes: Tensor, persons: Persons | None = None) -> Sums:
+        """The clipped sum over a piece, without the people whose gradient is not finite."""
+
+        def losses() -> Tensor:
+            found = self.per_row_loss(self.model, codes)
+            return found if persons is None else persons.weigh(found)
+
         while len(codes):
-            found, norms = self.clipping.sums(partial(self.per_row_loss, self.model, codes))
-            is_finite = norms.isfinite()
-            if bool(is_finite.all()):
+            found, norms = self.clipping.sums(losses, persons)
+            is_kept = norms.isfinite()
+            if bool(is_kept.all()):
                 return found
-            codes = codes[is_finite]
+            if persons is not None:
+                is_kept, persons = persons.keep(is_kept)
+            codes = codes[is_kept]
         return {}
 
     def _public_gradient(self, public_loss: PublicLoss) -> Sums:
@@ -158,20 +167,39 @@ class DPTrainer:
 
     def _release(self, sums: Sums) -> None:
         """Fresh noise on the sum, one step of this step's length, and the average."""
-        for parameter in self.trained:
-            total = sums[parameter] if parameter in sums else torch.zeros_like(parameter)
-            parameter.summed_grad = total  # pyright: ignore[reportAttributeAccessIssue]  Opacus' own attribute
-        self.generator.manual_seed(self.execution.next_seed())
+        weights = list(self._noised.values())
+        released = noisy_sums(sums, weights, scale=self.scale, noise=self.execution.noise)
+        for weight, gradient in zip(weights, released, strict=True):
+            weight.grad = gradient
+        if self._watch is not None:
+            self._watch.released(dict(zip(self._noised, released, strict=True)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.unit * self.config.learning_rate * schedule_share(self.config, self.steps)
-        self.optimizer.add_noise()
-        self.optimizer.original_optimizer.step()
+        self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         decay = min(self.config.averaging, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
             for average, parameter in zip(self._average, self.trained, strict=True):
                 average.lerp_(parameter, 1 - decay)
         self.steps += 1
+
+
+@contextmanager
+def _draws_of_its_own(execution: Execution) -> Generator[None]:
+    """Torch's randomness inside is seeded by the source of the noise; outside it goes on as if nothing had been drawn.
+
+    A loss may draw numbers for every row. From the public stream, a known seed would fix what each place of a batch gets, and their number
+    would tell the size of a private batch to whatever is drawn afterwards.
+    """
+    is_host = execution.device == "cpu"
+    seed = int(execution.noise(1).view(np.int64)[0]) & (2**63 - 1)
+    with torch.random.fork_rng(devices=[] if is_host else [execution.device]):
+        # Not torch.manual_seed, which for every kind of device that is absent keeps a note of each call.
+        torch.default_generator.manual_seed(seed)
+        if not is_host:
+            with torch.cuda.device(execution.device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def check_run(config: DPSGDConfig, event: SubsampledGaussianEvent, model: nn.Module) -> None:

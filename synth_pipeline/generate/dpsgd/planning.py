@@ -6,9 +6,9 @@ from functools import lru_cache
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.generate.dpsgd.config import DPSGDConfig
 from synth_pipeline.privacy.accounting import calibrate_noise_multiplier
+from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
 from synth_pipeline.privacy.view import EncodedView
-from synth_pipeline.table.encoded import Codes
 
 
 def plan_event(
@@ -40,14 +40,14 @@ def plan_event(
     )
 
 
-def deal_batches(view: EncodedView, event: SubsampledGaussianEvent) -> Iterator[Codes]:
+def deal_batches(view: EncodedView, event: SubsampledGaussianEvent) -> Iterator[Batch]:
     """The Poisson batches of a planned training, charged now.
 
     Privacy:
         Charges exactly `event` to the curator before the first batch.
 
     Raises:
-        PrivacyError: if people may have several rows, if the budget does not cover it, or if the curator charged another event.
+        PrivacyError: if the budget does not cover it, or if the curator charged another event.
     """
     batches = view.poisson_batches(
         sample_rate=event.sample_rate,

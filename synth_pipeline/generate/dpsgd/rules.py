@@ -19,6 +19,7 @@ from opacus.grad_sample import GradSampleModule
 from torch import Tensor, nn
 
 from synth_pipeline.errors import PrivacyError
+from synth_pipeline.generate.dpsgd.persons import Persons
 
 Sums = dict[Tensor, Tensor]
 """A gradient for each parameter of a layer."""
@@ -40,7 +41,8 @@ class RowGradients:
 Rule = Callable[[nn.Module, Tensor, Tensor], RowGradients]
 """(layer, inputs, backprops) → the rows' gradients; both tensors have the rows first, and places between rows and features.
 
-The backprops are the rule's own: the weighted sum, which is asked for once, may overwrite them. The inputs are not.
+The backprops are the rule's own: the weighted sum, which is asked for once, may overwrite them. The inputs are not. A person with several
+rows is a row with one dimension of places more, padded with backprops of zero, which must add nothing.
 """
 
 _RULES: dict[type[nn.Module], Rule] = {}
@@ -77,6 +79,28 @@ def rule_for(name: str, layer: nn.Module) -> Rule:
         f"DP-SGD: layer {name!r} ({kind.__name__}) has weights of its own and no book-keeping rule; build it of nn.Linear, "
         "nn.Embedding and nn.LayerNorm, or register a rule (generate.dpsgd.rules.register_rule)"
     )
+
+
+def gradients_of(
+    rule: Rule, layer: nn.Module, inputs: Tensor, backprops: Tensor, persons: Persons | None
+) -> RowGradients:
+    """The gradients of one layer by row, or by person: a person is a row whose places are those of all of its rows.
+
+    Raises:
+        PrivacyError: if the rule does not give one norm a person.
+    """
+    if persons is None:
+        return rule(layer, inputs, backprops)
+    if rule is by_row_gradients:
+        formed = _by_opacus(layer, inputs, backprops)
+        return _formed({parameter: persons.sum(gradient) for parameter, gradient in formed.items()})
+    found = rule(layer, persons.spread(inputs), persons.spread(backprops))
+    if found.squared_norms.shape != (len(persons),):
+        raise PrivacyError(
+            f"DP-SGD: the rule of {type(layer).__name__} does not take a person's rows as places; people with several rows "
+            "cannot be clipped with it"
+        )
+    return found
 
 
 def join_places(parts: Sequence[Tensor], features: bool) -> Tensor:  # noqa: FBT001  one use, named there
@@ -199,8 +223,12 @@ def layer_norm(layer: nn.Module, inputs: Tensor, backprops: Tensor) -> RowGradie
 
 def by_row_gradients(layer: nn.Module, inputs: Tensor, backprops: Tensor) -> RowGradients:
     """Any layer that Opacus can form the rows' gradients of; exact, and one backward pass, but memory of batch × weights."""
+    return _formed(_by_opacus(layer, inputs, backprops))
+
+
+def _by_opacus(layer: nn.Module, inputs: Tensor, backprops: Tensor) -> Sums:
     found = GradSampleModule.GRAD_SAMPLERS[type(layer)](layer, [inputs], backprops)
-    return _formed({parameter: gradient for parameter, gradient in found.items() if parameter.requires_grad})
+    return {parameter: gradient for parameter, gradient in found.items() if parameter.requires_grad}
 
 
 def grams(rows: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def fit(
         training, read released values only. Conditions come from the released one-ways, or are a real row's own code.
 
     Raises:
-        PrivacyError: if people may have several rows, or the budget does not cover the planned training.
+        PrivacyError: if the budget does not cover the planned training.
     """
     import torch
 
@@ -62,17 +62,18 @@ def fit(
     from synth_pipeline.generate.neural.heads import Heads
 
     event = training_event(config.training, budget, PURPOSE)
-    batches = deal_batches(curator.encoded(Encoder(profile)), event)
+    view = curator.encoded(Encoder(profile))
+    batches = deal_batches(view, event)
     space, rng = make_space(profile, features=config.features), runtime.generator()
     torch.manual_seed(int(rng.integers(2**63)))
     heads = Heads(space, runtime.device)
     loss = CriticLoss(heads, Conditions(space, heads))
     training = steadied(config.training, event, profile.rows)
-    execution = Execution(device=runtime.device)
+    execution = Execution(device=runtime.device, noise=view.step_noise)
     critic = Critic(space, config.critic_hidden)
     trainer = DPTrainer(critic, loss.real, config=training, event=event, execution=execution)
     generator = make_generator(space, config).to(runtime.device)
-    expected_rows = event.sample_rate * profile.row_count
+    expected_rows = event.sample_rate * max(round(profile.rows), 1)  # people: each weighs one row
     duel = AdversarialTraining(trainer, generator, heads=heads, loss=loss, config=config, expected_rows=expected_rows)
     duel.run(batches, progress=runtime.report)
     law = _make_law(config, space, {name: value.cpu().numpy() for name, value in duel.average.items()})

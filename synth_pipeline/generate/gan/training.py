@@ -19,7 +19,7 @@ from synth_pipeline.generate.dpsgd.loop import DPTrainer
 from synth_pipeline.generate.gan.config import GanConfig
 from synth_pipeline.generate.gan.network import Conditions, CriticLoss, RowGenerator
 from synth_pipeline.generate.neural.heads import Heads
-from synth_pipeline.table.encoded import Codes
+from synth_pipeline.privacy.batch import Batch
 
 
 class AdversarialTraining:
@@ -59,7 +59,7 @@ class AdversarialTraining:
         """Draws conditions."""
         return self.loss.conditions
 
-    def run(self, batches: Iterator[Codes], *, progress: Callable[[str, float], None]) -> None:
+    def run(self, batches: Iterator[Batch], *, progress: Callable[[str, float], None]) -> None:
         """Take all steps of the critic, and the generator's between them.
 
         Raises:

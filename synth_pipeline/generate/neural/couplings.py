@@ -43,13 +43,16 @@ class SymmetricCouplings(nn.Module):
 
 @register_rule(SymmetricCouplings)
 def symmetric_couplings(layer: nn.Module, inputs: Tensor, backprops: Tensor) -> RowGradients:
-    """Row gradients by inner products within columns; rows × features, or rows × places × features."""
+    """Row gradients by inner products within columns, or formed, whichever is less work; rows × features, or rows × places × features."""
     if not isinstance(layer, SymmetricCouplings):
         raise TypeError(type(layer))
     weight = layer.weight
     kept, member = layer.kept.to(weight.device), layer.member.to(weight.device)
     a = inputs.reshape(len(inputs), -1, inputs.shape[-1])
     g = backprops.reshape(len(backprops), -1, backprops.shape[-1])
+
+    if a.shape[1] ** 2 > a.shape[2]:
+        return _formed_couplings(layer, a, g)
 
     def within(first: Tensor, second: Tensor) -> Tensor:
         """Inner products of every two places within each column (batch, k, l, columns)."""
@@ -65,3 +68,14 @@ def symmetric_couplings(layer: nn.Module, inputs: Tensor, backprops: Tensor) -> 
         return {weight: (product + product.T) * kept}
 
     return RowGradients(squared.clamp(min=0), weighted_sum)
+
+
+def _formed_couplings(layer: SymmetricCouplings, a: Tensor, g: Tensor) -> RowGradients:
+    """Inner products of all pairs of places and features cost places²·F a row, the gradient itself F²."""
+    product = torch.bmm(g.transpose(1, 2), a)
+    formed = ((product + product.transpose(1, 2)) * layer.kept.to(a.device)).flatten(1)
+
+    def weighted_sum(weights: Tensor) -> Sums:
+        return {layer.weight: (weights @ formed).view_as(layer.weight)}
+
+    return RowGradients((formed**2).sum(dim=1), weighted_sum)

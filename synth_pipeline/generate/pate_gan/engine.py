@@ -56,9 +56,9 @@ def fit(
         runtime: device, seed of post-processing and progress.
 
     Privacy:
-        Each row is in one teacher's part. A round is one discrete Gaussian on as many counts as there are records, each of sensitivity
-        max_rows, paid from the pool (see `privacy.teachers`). Later rounds ask about records that hang on earlier noisy votes: Gaussian DP
-        composes all the same. Student, generator and calibration are post-processing.
+        Each person is in one teacher's part. A round is one discrete Gaussian on as many counts as there are records, each of which one
+        person moves by at most 1, paid from the pool (see `privacy.teachers`). Later rounds ask about records that hang on earlier noisy
+        votes: Gaussian DP composes all the same. Student, generator and calibration are post-processing.
 
     Raises:
         PrivacyError: if the budget does not cover the votes.
@@ -73,7 +73,7 @@ def fit(
     torch.manual_seed(int(rng.integers(2**63)))
     networks = Networks.make(space, config, runtime.device)
     training = VotedTraining(networks, config, RandomFeatures.draw(space, config.projections, rng))
-    panel = view.deal_to_teachers(max(profile.row_count // config.rows_per_teacher, 2))
+    panel = view.deal_to_teachers(max(max(round(profile.rows), 1) // config.rows_per_teacher, 2))
     cost = min((1 - SHARE) * budget.cost, view.left_cost)
     training.run(panel, cost=cost, purpose=PURPOSE, progress=runtime.report)
     law = _make_law(

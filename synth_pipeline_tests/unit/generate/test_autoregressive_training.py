@@ -15,8 +15,12 @@ from synth_pipeline.generate.autoregressive.features import Features, make_featu
 from synth_pipeline.generate.autoregressive.network import Loss, PairCouplings, coupling_gradients
 from synth_pipeline.generate.autoregressive.planning import training_event
 from synth_pipeline.generate.autoregressive.training import Orders, make_trainer, train
+from synth_pipeline.generate.dpsgd.clipping import CLIPPINGS
 from synth_pipeline.generate.dpsgd.config import Execution
 from synth_pipeline.generate.dpsgd.loop import DPTrainer
+from synth_pipeline.generate.dpsgd.noise import on_lattice
+from synth_pipeline.generate.dpsgd.oracle import clipped_sum_one_by_one
+from synth_pipeline.generate.dpsgd.persons import Persons
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
@@ -28,7 +32,7 @@ from synth_pipeline.table.column import BooleanColumn, IntegerColumn
 from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
-from synth_pipeline_tests.seeded_noise import SeededNoise
+from synth_pipeline_tests.seeded_noise import SeededNoise, seeded_gaussians
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
 SIZES = (3, 4, 2, 5)
@@ -74,7 +78,7 @@ def couplings() -> PairCouplings:
 def trainer(*, multiplier: float, clip: float = 0.05, piece_rows: int = 1024, seed: int = 11) -> DPTrainer:
     config = AutoregressiveConfig(clip_norm=clip, steps=5, random_orders=2, main_share=0.5)
     event = SubsampledGaussianEvent(noise_multiplier=multiplier, sample_rate=config.sample_rate, steps=5)
-    how = Execution(next_seed=lambda: seed, piece_rows=piece_rows)
+    how = Execution(noise=seeded_gaussians(seed), piece_rows=piece_rows)
     return make_trainer(couplings(), make_loss(), config=config, event=event, execution=how)
 
 
@@ -122,15 +126,16 @@ def test_every_rows_contribution_to_a_step_is_clipped() -> None:
 @pytest.mark.parametrize("added", range(5))
 def test_adding_one_row_moves_a_step_by_at_most_the_clip(added: int) -> None:
     codes = rows(200)
-    without = released_sum(trainer(multiplier=1.5), np.delete(codes, added, axis=0))
-    with_row = released_sum(trainer(multiplier=1.5), codes)
+    without = released_sum(trainer(multiplier=1e-9), np.delete(codes, added, axis=0))
+    with_row = released_sum(trainer(multiplier=1e-9), codes)
     moved = float((with_row - without).norm())
     assert 0 < moved <= 0.05 * (1 + 1e-3)
 
 
 def test_an_empty_batch_is_a_step_of_noise_alone() -> None:
     moved = released_sum(trainer(multiplier=1.5), rows(0))
-    expected = torch.normal(0, 1.5 * 0.05, moved.shape, generator=torch.Generator().manual_seed(11))
+    drawn = torch.from_numpy(seeded_gaussians(11)(moved.numel())).view_as(moved)
+    expected = on_lattice(torch.zeros_like(moved), drawn, 1.5 * 0.05)
     torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-5)
 
 
@@ -219,13 +224,36 @@ def test_a_table_of_one_or_two_columns_is_trained(columns: int) -> None:
     assert generator.sample(50, rng=rng).codes.shape == (50, columns)
 
 
-def test_people_with_several_rows_are_refused_before_a_batch_is_dealt() -> None:
-    curator = toy_curator(SPEC, toy_frame(300), max_rows=2)
+@pytest.mark.parametrize("network", ["couplings", "transformer"])
+def test_people_with_several_rows_are_trained_for_what_was_planned(network: str) -> None:
+    curator = toy_curator(SPEC, toy_frame(1200), max_rows=3)
     profile = build_profile(curator, SPEC.modelled, share=engine.PROFILE_SHARE)
-    before = curator.events
-    with pytest.raises(PrivacyError, match="max_rows"):
-        engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig())
-    assert curator.events == before
+    config = replace(SMALL, network=network, steps=4)
+    generator = engine.fit(curator, profile, config, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    planned = engine.training_event(config, curator.budget)
+    assert curator.events[-1] == planned
+    assert generator.facts["expected_batch_rows"] == round(planned.sample_rate * profile.rows)
+    assert 300 < profile.rows < 500
+
+
+def test_the_rule_clips_people_with_several_rows_as_autograd_does() -> None:
+    codes, loss, module = torch.as_tensor(rows(40)).long(), make_loss(), couplings()
+    owners = torch.cat([torch.arange(20), 20 + torch.arange(20) // 5])
+    expected = clipped_sum_one_by_one(
+        module,
+        lambda model, given: loss.per_row(model(loss.inputs(given)), given, torch.tensor(ORDERS)),
+        codes,
+        0.05,
+        owners,
+    )
+    persons = Persons.of(owners)
+
+    def losses() -> torch.Tensor:
+        return persons.weigh(loss.per_row(module(loss.inputs(codes)), codes, torch.tensor(ORDERS)))
+
+    sums, norms = CLIPPINGS["bookkeeping"](module, 0.05).sums(losses, persons)
+    assert float(norms.max()) > 0.05
+    torch.testing.assert_close(sums[module.weight], expected["weight"], rtol=1e-4, atol=1e-6)
 
 
 def test_with_all_features_an_ordered_column_has_exactly_its_prior_covariance() -> None:

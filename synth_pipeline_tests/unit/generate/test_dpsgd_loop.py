@@ -10,15 +10,18 @@ from torch import Tensor, nn
 
 from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.generate.dpsgd.config import DPSGDConfig, Execution, urandom_seed
+from synth_pipeline.generate.dpsgd.config import DPSGDConfig, Execution, secure_gaussians
 from synth_pipeline.generate.dpsgd.loop import DPTrainer
+from synth_pipeline.generate.dpsgd.noise import on_lattice
 from synth_pipeline.generate.dpsgd.oracle import clipped_sum_one_by_one
 from synth_pipeline.generate.dpsgd.planning import deal_batches, plan_event
 from synth_pipeline.generate.dpsgd.public import PublicSchedule, train_public
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.events import GaussianPoolEvent, SubsampledGaussianEvent
+from synth_pipeline.privacy.secure_stream import lattice_spacing
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline_tests.seeded_noise import seeded_gaussians
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
 CONFIG = DPSGDConfig(sample_rate=0.2, steps=5, clip_norm=0.5, learning_rate=0.04)
@@ -56,7 +59,7 @@ def net() -> Net:
 
 
 def trainer(*, multiplier: float = 1.5, config: DPSGDConfig = CONFIG, seed: int = 11, **execution) -> DPTrainer:
-    how = Execution(next_seed=lambda: seed, **execution)
+    how = Execution(noise=seeded_gaussians(seed), **execution)
     return DPTrainer(net(), loss, config=config, event=event(multiplier, config), execution=how)
 
 
@@ -83,10 +86,10 @@ def test_a_step_moves_by_the_clipped_sum_of_the_rows_gradients(mode: str) -> Non
 @pytest.mark.parametrize("mode", MODES)
 def test_an_empty_batch_is_a_step_of_noise_alone(mode: str) -> None:
     found = released_sum(trainer(grad_mode=mode), rows(0))
-    generator = torch.Generator().manual_seed(11)
-    for name, parameter in net().named_parameters():
-        noise = torch.normal(0, 1.5 * CONFIG.clip_norm, parameter.shape, generator=generator, dtype=torch.float64)
-        torch.testing.assert_close(found[name], noise, rtol=1e-6, atol=1e-9)
+    drawn = torch.from_numpy(seeded_gaussians(11)(sum(weight.numel() for weight in net().parameters())))
+    expected = on_lattice(torch.zeros_like(drawn), drawn, 1.5 * CONFIG.clip_norm)
+    torch.testing.assert_close(flat(found), expected, rtol=1e-6, atol=1e-9)
+    assert float((expected - 1.5 * CONFIG.clip_norm * drawn).abs().max()) <= lattice_spacing(1.5 * CONFIG.clip_norm) / 2
 
 
 @pytest.mark.parametrize("factor, accepted", [(1.0, True), (0.7, False), (1.3, False)])
@@ -100,8 +103,8 @@ def test_the_noise_of_a_step_has_the_charged_scale(factor: float, accepted: bool
 @pytest.mark.parametrize("added", range(4))
 def test_adding_one_row_moves_a_step_by_at_most_the_clip(added: int) -> None:
     codes = rows(60)
-    without = flat(released_sum(trainer(), np.delete(codes, added, axis=0)))
-    moved = float((flat(released_sum(trainer(), codes)) - without).norm())
+    without = flat(released_sum(trainer(multiplier=1e-9), np.delete(codes, added, axis=0)))
+    moved = float((flat(released_sum(trainer(multiplier=1e-9), codes)) - without).norm())
     assert 0 < moved <= CONFIG.clip_norm * (1 + 1e-6)
 
 
@@ -119,7 +122,7 @@ def test_a_row_whose_gradient_is_not_finite_adds_nothing() -> None:
     def broken(model: nn.Module, given: Tensor) -> Tensor:
         return loss(model, given) * torch.where(given[:, 0] == int(codes[3, 0]), float("inf"), 1.0)
 
-    run = DPTrainer(net(), broken, config=CONFIG, event=event(1e-9), execution=Execution(next_seed=lambda: 1))
+    run = DPTrainer(net(), broken, config=CONFIG, event=event(1e-9), execution=Execution(noise=seeded_gaussians(1)))
     expected = clipped_sum_one_by_one(net(), loss, torch.as_tensor(codes[~bad]).long(), CONFIG.clip_norm)
     torch.testing.assert_close(flat(released_sum(run, codes)), flat(expected), rtol=1e-6, atol=1e-6)
 
@@ -134,8 +137,10 @@ def test_a_public_losss_gradient_is_added_unclipped(mode: str) -> None:
 
 
 def test_noise_is_fresh_in_every_step_and_every_run() -> None:
-    assert Execution().next_seed is urandom_seed
-    assert len({urandom_seed() for _ in range(20)}) == 20
+    assert Execution().noise is secure_gaussians
+    runs = [DPTrainer(net(), loss, config=CONFIG, event=event()) for _ in range(3)]
+    steps = [flat(released_sum(run, rows(0))) for run in runs for _ in range(5)]
+    assert len({tuple(step.tolist()) for step in steps}) == 15
 
 
 def test_training_refuses_another_number_of_batches_than_was_charged() -> None:

@@ -18,7 +18,7 @@ from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import DiscreteGaussianEvent, ExponentialEvent
-from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.privacy.unit import WEIGHT_UNITS, PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.spec import Spec
@@ -161,10 +161,10 @@ def test_tables_of_one_or_two_columns_are_fitted_and_sampled(kind: str, names: l
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-def test_several_rows_a_person_raise_the_noise_of_every_answer(kind: str) -> None:
+def test_people_with_several_rows_are_weighed_in_every_answer(kind: str) -> None:
     generator, _, curator = train(ENGINES[kind], max_rows=3)
     gaussians = [event for event in generator.events if isinstance(event, DiscreteGaussianEvent)]
-    assert {event.sensitivity for event in gaussians} == {3}
+    assert {event.sensitivity for event in gaussians} == {WEIGHT_UNITS}
     assert curator.spent_cost <= curator.budget.cost * (1 + 1e-9)
 
 

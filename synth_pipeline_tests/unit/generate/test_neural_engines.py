@@ -167,15 +167,19 @@ def test_a_damaged_folder_is_refused_in_one_line(fitted: Fitted, tmp_path: Path,
         engine_of(fitted.kind).load(tmp_path)
 
 
-@pytest.mark.parametrize("kind", DP_SGD)
-def test_people_with_several_rows_are_refused_before_a_batch_is_dealt(kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_people_with_several_rows_are_trained_for_what_was_planned(kind: str) -> None:
+    """Four rows a person; what is charged is what one row a person would be charged, in people."""
     engine = engine_of(kind)
-    curator = toy_curator(SPEC, toy_frame(300), max_rows=2)
+    curator = toy_curator(SPEC, toy_frame(1600), max_rows=4)
     profile = build_profile(curator, SPEC.modelled, share=engine.PROFILE_SHARE)
-    before = curator.events
-    with pytest.raises(PrivacyError, match="max_rows"):
-        engine.fit(curator, profile, small_config(kind), budget=curator.budget, runtime=RuntimeConfig())
-    assert curator.events == before
+    generator = engine.fit(curator, profile, small_config(kind), budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    assert 0.97 * 2.0 < composed_epsilon(generator.events, 1e-5) <= 2.0 * (1 + 1e-9)
+    assert len(generator.sample(40, rng=np.random.default_rng(0)).codes) == 40
+    if kind in DP_SGD:
+        assert 30 < generator.facts["expected_batch_rows"] < 50
+    else:
+        assert generator.facts["teachers"] == round(profile.rows) // 50
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -19,7 +19,7 @@ from synth_pipeline.generate.plan import budget_of
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.accounting import composed_epsilon, pooled_mu_squared
 from synth_pipeline.privacy.curator import Curator
-from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.privacy.unit import WEIGHT_UNITS, PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.spec import Spec
@@ -327,12 +327,12 @@ def test_the_same_noise_and_seed_give_the_same_network() -> None:
     )
 
 
-def test_several_rows_a_person_raise_the_sensitivity_of_every_answer() -> None:
+def test_people_with_several_rows_are_weighed_in_every_answer() -> None:
     frame = toy_frame(600)
     curator = toy_curator(SPEC, frame, max_rows=3)
     profile = build_profile(curator, SPEC.modelled, share=0.5)
     generator = copula.fit(
         curator, profile, copula.make_config(SPEC), budget=curator.budget, runtime=RuntimeConfig(seed=0)
     )
-    assert generator.events[-1].sensitivity % 3 == 0  # pyright: ignore[reportAttributeAccessIssue]
+    assert generator.events[-1].sensitivity % WEIGHT_UNITS == 0  # pyright: ignore[reportAttributeAccessIssue]
     assert Encoder(profile).domain == generator.domain

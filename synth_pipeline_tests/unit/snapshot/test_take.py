@@ -13,6 +13,7 @@ from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.snapshot.unit import bound_contributions, holdout_rows, split_holdout
 from synth_pipeline.spec import Spec
+from synth_pipeline.table.person import PERSON_ROWS
 
 KEY = bytes(range(32))
 COLUMNS = {
@@ -245,6 +246,18 @@ def test_a_snapshot_divides_the_bounded_rows_and_encodes_those_to_train_on():
     assert snapshot.native.units is not None
     assert (pd.factorize(snapshot.train["person"])[0] == pd.factorize(snapshot.native.units)[0]).all()
     assert snapshot.native.units.max() == snapshot.train["person"].nunique() - 1
+
+
+def test_all_rows_of_a_person_are_on_one_side_and_those_to_train_on_say_how_many_their_person_has():
+    frame, spec = people(), person_spec(max_rows=3)
+    snapshot = take_snapshot(frame, spec, key=KEY, holdout=True)
+    assert not set(snapshot.train["person"]) & set(snapshot.holdout["person"])
+    units, numbers = snapshot.native.units, snapshot.native.columns[PERSON_ROWS] + 1
+    sizes = np.bincount(units)
+    assert sizes.min() >= 1
+    assert sizes.max() <= 3
+    assert np.array_equal(sizes[units], numbers)
+    assert np.array_equal(snapshot.train.groupby("person")["person"].transform("size"), numbers)
 
 
 def test_without_a_holdout_every_row_is_trained_on():
