@@ -1,24 +1,22 @@
 """The whole walk, from a private table to a release, as plain functions: read this first.
 
-    open_walk ─► take ─► profile ─► train ─► synthesize ─► validate ─► benchmark ─► assemble
-     reserve    private  charged    charged   free          free       internal     released
+    open_walk ─► take ─► profile ─► train ─► synthesize ─► validate ─► benchmark, attack ─► audit ─► assemble
+     reserve    private  charged    charged   free          free       internal             free     released
 
 Each stage is one function; `run_walk` calls them one after another, and Dagster (see `orchestration`) calls the same ones from its assets,
 each in a process of its own. Raw rows live in a `Snapshot` and go no further than a `Curator`; what `profile` and `train` return is
 released.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
 
+from synth_pipeline.audit.attack import AttackReport, attack_table
+from synth_pipeline.audit.verdict import MechanismAudit, audit_mechanism
 from synth_pipeline.benchmark.measure import score
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
@@ -29,18 +27,27 @@ from synth_pipeline.generate.plan import Plan, make_plan
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Cap, Ledger, Reservation, WalkKey
+from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger, Reservation, WalkKey
+from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
 from synth_pipeline.release.model import ReleasedModel, resolved_columns
+from synth_pipeline.release.origin import code_version, release_facts
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
+from synth_pipeline.table.person import PERSON_ROWS, person_column
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.evaluate import check
 from synth_pipeline.validate.expectation import Expectation, Outcome
 from synth_pipeline.validate.suite import build_suite
+
+AUDITED_ROWS = 1_000
+"""Rows of the released table on which the mechanism is audited."""
+
+AUDIT_RUNS = 10_000
+"""Transcripts, or canaries, of an audit."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class WalkResult:
         synthetic: the synthetic table.
         outcomes: outcome of each expectation.
         scorecard: scores on real rows; internal.
+        audit: the measured lower bound on ε, beside the claim.
         release: folder of the bundle.
         epsilon: ε that is proven for the release, that of the plan.
     """
@@ -108,6 +116,7 @@ class WalkResult:
     synthetic: pd.DataFrame
     outcomes: tuple[Outcome, ...]
     scorecard: Scorecard
+    audit: MechanismAudit
     release: Path
     epsilon: float
 
@@ -129,20 +138,18 @@ def open_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, cohort
 
     Args:
         spec: the dataset's specification.
-        snapshot: name of the snapshot; with disjoint cohorts, the block of people that is charged.
+        snapshot: name of the snapshot; the specification's cohorts say which blocks of people it touches.
         ledger: where it is charged.
         walk_id: identity of this attempt; a repeat with the same one finds its own reservation while nothing was read.
-        cohort: block of people to charge; default: the snapshot with disjoint cohorts, else everyone.
+        cohort: block of people to charge; default: those that the specification says, else everyone.
 
     Raises:
         BudgetRefused: if the cap would be passed; the ledger is unchanged.
     """
     check_spec(spec)
     plan = make_plan(spec)
-    if cohort is None:
-        cohort = snapshot if spec.privacy.cohorts.by == "disjoint" else ALL_COHORTS
-    cap = Cap(spec.privacy.cap.epsilon, spec.privacy.cap_delta)
-    reservation = ledger.reserve(_walk_key(spec, snapshot, walk_id), plan.charge(), cap=cap, cohort=cohort)
+    blocks = blocks_of(spec, snapshot) if cohort is None else cohort
+    reservation = ledger.reserve(_walk_key(spec, snapshot, walk_id), plan.charge(), cap=cap_of(spec), cohort=blocks)
     return Walk(spec, snapshot, plan, ledger, reservation)
 
 
@@ -188,6 +195,8 @@ def profile(walk: Walk, snapshot: Snapshot, *, runtime: RuntimeConfig | None = N
     curator = walk.curator(snapshot, stage="profile")
     progress = (runtime or RuntimeConfig()).report
     columns = {name: walk.spec.modelled[name] for name in snapshot.dtypes if name in walk.spec.modelled}
+    if PERSON_ROWS in snapshot.native.columns:
+        columns[PERSON_ROWS] = person_column(walk.spec.privacy.unit.max_rows)
     released = build_profile(curator, columns, share=engine.profile_share, progress=progress)
     return Profiled(released, curator.events)
 
@@ -217,7 +226,7 @@ def synthesize(model: ReleasedModel, *, rows: int | None = None, seed: int | Non
 
 def expectations(model: ReleasedModel, *, rows: int) -> tuple[Expectation, ...]:
     """What the synthetic table must satisfy, from the specification and the released profile."""
-    return build_suite(model.spec, model.profile, rows=rows)
+    return build_suite(model.spec, model.row_profile, rows=rows)
 
 
 def benchmark(
@@ -229,33 +238,33 @@ def benchmark(
     return score(snapshot.train, snapshot.holdout, synthetic, spec, progress=progress)
 
 
-def release_facts(
-    walk_key: WalkKey, model: ReleasedModel, *, fingerprint: str, outcomes: tuple[Outcome, ...], rows: int
-) -> ReleaseFacts:
-    """The released and public facts that a bundle carries."""
-    privacy = model.spec.privacy
-    return ReleaseFacts(
-        dataset=model.spec.dataset,
-        version=release_version(walk_key.snapshot, walk_key.walk_id),
-        spec=model.spec,
-        profile=model.profile,
-        events=[event.to_dict() for event in model.events],
-        epsilon=privacy.epsilon,
-        delta=privacy.delta,
-        composed_epsilon=model.epsilon,
-        accountant=ACCOUNTANT,
-        snapshot_fingerprint=fingerprint,
-        code_version=walk_key.code_version,
-        ledger_entry=f"{walk_key.dataset}/{walk_key.snapshot}/{walk_key.walk_id}",
-        outcomes=outcomes,
-        generator={
-            "kind": model.generator.kind,
-            "mechanismConfig": model.generator.config.to_json(),
-            "facts": model.generator.facts,
-        },
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=rows,
-    )
+def attack(
+    snapshot: Snapshot, synthetic: pd.DataFrame, spec: Spec, *, progress: Callable[[str], None] | None = None
+) -> AttackReport:
+    """Attacks on the synthetic table, with people of the holdout as their control; internal, and never a gate."""
+    if snapshot.holdout is None:
+        raise LedgerError("attack: this snapshot was taken without a holdout; take it again with one")
+    return attack_table(snapshot.train, snapshot.holdout, synthetic, spec, progress=progress)
+
+
+def audit(
+    spec: Spec,
+    table: pd.DataFrame,
+    *,
+    runs: int = AUDIT_RUNS,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> MechanismAudit:
+    """A lower bound on the walk's ε, from its own mechanism run on a table that needs no protection; charged to nobody.
+
+    Args:
+        spec: the dataset's specification.
+        table: a released table, such as the synthetic one; the first few hundred rows serve, because the claim hangs on no table.
+        runs: transcripts, or canaries, that the bound rests on.
+        seed: of who is left out; the noise is not seeded.
+        progress: told how far the audit is.
+    """
+    return audit_mechanism(spec, table.head(AUDITED_ROWS), runs=runs, seed=seed, progress=progress)
 
 
 def fit(
@@ -302,7 +311,7 @@ def run_walk(
 
     Raises:
         BudgetRefused: before any row is read.
-        CheckFailed: if a blocking expectation failed; no release is written, the budget stays spent.
+        CheckFailed: if a blocking expectation failed or the audit contradicts ε; no release is written, the budget stays spent.
     """
     walk = open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=uuid.uuid4().hex)
     taken = take(walk, data, key=key)
@@ -311,9 +320,13 @@ def run_walk(
     outcomes = check(synthetic, expectations(model, rows=len(synthetic)))
     require_passed(outcomes)
     scorecard = benchmark(taken, synthetic, spec)
-    facts = release_facts(walk.key, model, fingerprint=taken.fingerprint, outcomes=outcomes, rows=len(synthetic))
+    audited = audit(model.spec, synthetic)
+    require_kept(audited)
+    facts = release_facts(
+        walk.key, model, fingerprint=taken.fingerprint, outcomes=outcomes, rows=len(synthetic), audit=audited
+    )
     folder = assemble(facts, synthetic, releases=releases)
-    return WalkResult(model, synthetic, outcomes, scorecard, folder, facts.composed_epsilon)
+    return WalkResult(model, synthetic, outcomes, scorecard, audited, folder, facts.composed_epsilon)
 
 
 def assemble(facts: ReleaseFacts, synthetic: pd.DataFrame, *, releases: Path) -> Path:
@@ -336,26 +349,14 @@ def require_passed(outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def release_version(snapshot: str, walk_id: str) -> str:
-    """Name of a release: the snapshot it was made from, and the walk that made it."""
-    return f"{snapshot}-{hashlib.sha256(walk_id.encode()).hexdigest()[:8]}"
+def require_kept(audited: MechanismAudit) -> None:
+    """Stop where the audit shows that the mechanism does not keep its ε.
 
-
-ACCOUNTANT = "discrete Gaussians by exact Gaussian-DP composition with the rounding bound σ² − c; DP-SGD by privacy loss distributions"
-
-
-@cache
-def code_version() -> str:
-    """Version of the package and a digest of its source files."""
-    try:
-        number = version("synth-pipeline")
-    except PackageNotFoundError:
-        number = "unknown"
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{number}+{digest.hexdigest()[:12]}"
+    Raises:
+        CheckFailed: with what was found.
+    """
+    if audited.is_contradiction:
+        raise CheckFailed(f"audit: {audited.summary}; no release was written: do not hand out anything of this walk")
 
 
 def _walk_key(spec: Spec, snapshot: str, walk_id: str) -> WalkKey:

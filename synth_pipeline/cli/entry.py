@@ -9,6 +9,7 @@ from importlib import metadata
 
 import click
 
+from synth_pipeline.cli.audit import audit
 from synth_pipeline.cli.demo import demo
 from synth_pipeline.cli.evaluate import evaluate
 from synth_pipeline.cli.fit import fit
@@ -64,7 +65,7 @@ def program(context: click.Context, *, version: bool) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, init, schema, plan, run, fit, sample, evaluate, ledger, ui):
+for _command in (demo, init, schema, plan, run, fit, sample, evaluate, audit, ledger, ui):
     program.add_command(_command)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth_pipeline.errors import CheckFailed, SynthPipelineError
+from synth_pipeline.privacy.gate import refuse_private
 from synth_pipeline.release.certificate import claim, claim_digest, statement
 from synth_pipeline.release.datasheet import datasheet
 from synth_pipeline.release.facts import NEIGHBOURS, ReleaseFacts
@@ -40,10 +41,12 @@ def write_bundle(folder: Path, facts: ReleaseFacts, frame: pd.DataFrame, *, repo
     Raises:
         SynthPipelineError: if the folder exists, or the facts are about another table.
         CheckFailed: if a blocking expectation failed.
+        PrivacyError: if the table is marked as private.
 
     Privacy:
         Post-processing of released values; nothing computed from real rows goes in.
     """
+    refuse_private(frame, where=str(folder))
     _require_releasable(folder, facts, frame)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

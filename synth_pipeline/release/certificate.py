@@ -64,6 +64,7 @@ def _predicate(facts: ReleaseFacts) -> dict[str, Any]:
         "snapshot": {"hmac": facts.snapshot_fingerprint},
         "ledger": {"entry": facts.ledger_entry},
         "validation": _validation(facts),
+        "audit": "not audited" if facts.audit is None else dict(facts.audit),
         "approval": {"required": facts.spec.release.approval, "state": "not approved"},
         "signature": "unsigned",
         **({"extra": dict(facts.extra)} if facts.extra else {}),

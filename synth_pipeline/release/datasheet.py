@@ -36,6 +36,7 @@ def datasheet(facts: ReleaseFacts, schema: Mapping[str, Any]) -> str:
             neighbours=NEIGHBOURS,
             guarantee=f"ε = {facts.composed_epsilon:.3g}, δ = {facts.delta:g}",
             whose_rows="" if facts.spec.privacy.unit.column else " (each row is one)",
+            people=facts.generator.get("facts", {}).get("people"),
             row_count_words=_row_count_words(facts),
             invented=[f"`{name}`" for name in facts.spec.identifiers],
             nullable=[f"`{column['name']}`" for column in columns if column["nullable"]],

@@ -64,6 +64,7 @@ class ReleaseFacts:
         generator: kind and parameters of the generator.
         created_at: when, ISO 8601 in UTC.
         rows: rows of the synthetic table.
+        audit: the measured lower bound on ε beside the claimed one, where the mechanism was audited (on released rows).
         extra: further released facts, such as ids of the run.
 
     Privacy:
@@ -86,6 +87,7 @@ class ReleaseFacts:
     generator: Mapping[str, Any]
     created_at: str
     rows: int
+    audit: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from synth_pipeline.privacy.mechanisms.exponential import choose
-from synth_pipeline.privacy.mechanisms.stability import discovery_threshold
+from synth_pipeline.privacy.mechanisms.stability import KeyReach, discovery_threshold
 from synth_pipeline.privacy.noise import SecureNoise
 from synth_pipeline_tests.seeded_noise import SeededNoise
 
@@ -67,13 +67,23 @@ def test_the_exponential_mechanism_chooses_with_the_charged_probabilities(source
 def test_a_lone_units_keys_are_published_with_at_most_the_charged_delta(rows):
     """Runs the mechanism on the keys of one unit alone 40,000 times; false alarm below 1e-6 (five standard deviations)."""
     sigma, delta, runs = 4.0, 0.02, 40_000
-    threshold = discovery_threshold(sigma, delta, unit_rows=max(sum(rows), len(rows)))
+    threshold = discovery_threshold(sigma, delta, reach=KeyReach(sum(rows)))
     noisy = np.array(rows) + SecureNoise().discrete_gaussian(runs * len(rows), sigma).reshape(runs, len(rows))
+    assert (noisy > threshold).any(axis=1).mean() <= delta + 5 * np.sqrt(delta / runs)
+
+
+@pytest.mark.parametrize("rows", [(1,), (3,), (4,), (2, 1), (1, 1, 1), (1, 1, 1, 1)], ids=str)
+def test_a_lone_persons_weighted_keys_are_published_with_at_most_the_charged_delta(rows):
+    """The same for a person of at most four rows, each weighing 12 / (number of rows); false alarm below 1e-6."""
+    sigma, delta, runs = 48.0, 0.02, 40_000
+    threshold = discovery_threshold(sigma, delta, reach=KeyReach(4, 12))
+    weights = np.array(rows) * (12 // sum(rows))
+    noisy = weights + SecureNoise().discrete_gaussian(runs * len(rows), sigma).reshape(runs, len(rows))
     assert (noisy > threshold).any(axis=1).mean() <= delta + 5 * np.sqrt(delta / runs)
 
 
 def test_a_threshold_two_rows_too_low_would_be_caught():
     sigma, delta, runs = 4.0, 0.02, 40_000
-    threshold = discovery_threshold(sigma, delta, unit_rows=1) - 2
+    threshold = discovery_threshold(sigma, delta, reach=KeyReach()) - 2
     noisy = 1 + SecureNoise().discrete_gaussian(runs, sigma)
     assert (noisy > threshold).mean() > delta + 5 * np.sqrt(delta / runs)

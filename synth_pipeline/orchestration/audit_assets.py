@@ -1,0 +1,110 @@
+"""privacy_audit: a measured lower bound on ε beside the claim, and attacks on the table. Neither is charged.
+
+The mechanism is audited on released rows as if they were private, so what comes out is released, and a contradiction stops the release.
+The attacks read real rows: what they find is internal, a diagnostic, and stops nothing.
+"""
+
+import warnings
+
+import dagster as dg
+from pandas import DataFrame
+
+from synth_pipeline import walk as stages
+from synth_pipeline.audit.attack import headline, summary_lines
+from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.orchestration import display
+from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.made import Made, one_origin
+from synth_pipeline.orchestration.metadata import check_result, event_log
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.gate import Internal, Released, private_stage
+from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.report.attack_page import attack_page
+from synth_pipeline.snapshot.take import Snapshot
+from synth_pipeline.spec import Spec
+
+KEEPS_ITS_CLAIM = "mechanism_keeps_its_claim"
+_EXPECTED = "No question of the walk is moved further by one unit than it is charged for, and the measured lower bound stays under ε."
+
+
+def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
+    """The asset of the audit."""
+    words = "A lower bound on ε, measured on the walk's own mechanism, beside the claim; attacks on the table, which are internal."
+
+    @walk_asset(
+        spec,
+        "privacy_audit",
+        description=words,
+        kinds={"python"},
+        upstream=["real_snapshot", "generator", "synthetic_table"],
+        check_specs=[_declared(spec)],
+    )
+    def privacy_audit(  # noqa: PLR0913, PLR0917  (each input and resource is an argument)
+        context: dg.AssetExecutionContext,
+        real_snapshot: Made[Snapshot],
+        generator: Made[ReleasedModel],
+        synthetic_table: Made[DataFrame],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+        runtime: dg.ResourceParam[StageRuntime],
+    ) -> Result:
+        origin = one_origin([real_snapshot, generator, synthetic_table], where=f"{spec.dataset}/privacy_audit")
+        tell, frame = runtime.teller("privacy_audit", event_log(context)), synthetic_table.value
+        with private_stage("privacy_audit", home.private, log=event_log(context)):
+            attacked = stages.attack(real_snapshot.value, frame, spec, progress=lambda message: tell(message, 0.0))
+            # Of released rows, so nothing here is private; but its replays warn, like any walk over a few hundred rows, and nobody asks.
+            audited = stages.audit(generator.value.spec, frame, runs=runtime.audit_runs, progress=tell)
+        page = home.private.write(
+            lambda folder: (folder / "attacks.html").write_text(attack_page(attacked), encoding="utf-8"),
+            spec.dataset,
+            context.partition_key,
+            "privacy_audit.attacks",
+        )
+        record = WalkRecord(context, tracking, origin)
+        record.audited(audited)
+        entries = {
+            "lower_bound": Released(audited.lower_bound.epsilon),
+            "confidence": Released(audited.lower_bound.confidence),
+            "claimed_epsilon": Released(audited.claimed_epsilon),
+            "verdict": Released(audited.summary),
+            "findings": Released(display.finding_table(audited.findings)),
+            "attack_page": Released(dg.MetadataValue.path(str(page / "attacks.html"))),
+            "attacks": Internal(
+                {"headline": headline(attacked), "lines": summary_lines(attacked), "report": attacked.to_dict()}
+            ),
+            **record.entries,
+        }
+        return gate(home, context).materialized(Made(audited, origin), entries, checks=[_result(audited)])
+
+    return [privacy_audit]
+
+
+def _declared(spec: Spec) -> dg.AssetCheckSpec:
+    keys = DatasetKeys(spec.dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # as in `checks`
+        return dg.AssetCheckSpec(
+            KEEPS_ITS_CLAIM,
+            asset=keys.asset("privacy_audit"),
+            description=_EXPECTED,
+            blocking=True,
+            partitions_def=keys.partitions,
+        )
+
+
+def _result(audited: MechanismAudit) -> dg.AssetCheckResult:
+    return check_result(
+        KEEPS_ITS_CLAIM,
+        passed=not audited.is_contradiction,
+        is_blocking=True,
+        description=_EXPECTED,
+        observed={
+            "lower_bound": Released(audited.lower_bound.epsilon),
+            "claimed_epsilon": Released(audited.claimed_epsilon),
+            "findings": Released(float(len(audited.findings))),
+        },
+    )

@@ -1,0 +1,88 @@
+"""Where a release comes from: the walk, its code and its audit, and what the bundle therefore states."""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.privacy.ledger.contract import WalkKey
+from synth_pipeline.release.facts import ReleaseFacts
+from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.validate.expectation import Outcome
+
+ACCOUNTANT = "discrete Gaussians by exact Gaussian-DP composition with the rounding bound σ² − c; DP-SGD by privacy loss distributions"
+
+
+def release_version(snapshot: str, walk_id: str) -> str:
+    """Name of a release: the snapshot it was made from, and the walk that made it."""
+    return f"{snapshot}-{hashlib.sha256(walk_id.encode()).hexdigest()[:8]}"
+
+
+@cache
+def code_version() -> str:
+    """Version of the package and a digest of its source files."""
+    try:
+        number = version("synth-pipeline")
+    except PackageNotFoundError:
+        number = "unknown"
+    folder = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{number}+{digest.hexdigest()[:12]}"
+
+
+def release_facts(
+    walk_key: WalkKey,
+    model: ReleasedModel,
+    *,
+    fingerprint: str,
+    outcomes: tuple[Outcome, ...],
+    rows: int,
+    audit: MechanismAudit | None = None,
+) -> ReleaseFacts:
+    """The released and public facts that a bundle carries."""
+    privacy = model.spec.privacy
+    return ReleaseFacts(
+        dataset=model.spec.dataset,
+        version=release_version(walk_key.snapshot, walk_key.walk_id),
+        spec=model.spec,
+        profile=model.row_profile,
+        events=[event.to_dict() for event in model.events],
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+        composed_epsilon=model.epsilon,
+        accountant=ACCOUNTANT,
+        snapshot_fingerprint=fingerprint,
+        code_version=walk_key.code_version,
+        ledger_entry=f"{walk_key.dataset}/{walk_key.snapshot}/{walk_key.walk_id}",
+        outcomes=outcomes,
+        generator={
+            "kind": model.generator.kind,
+            "mechanismConfig": model.generator.config.to_json(),
+            "facts": model.facts,
+        },
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=rows,
+        audit=audit_facts(audit) if audit is not None else None,
+    )
+
+
+def audit_facts(audit: MechanismAudit) -> dict[str, Any]:
+    """What a release says of its audit: the bound that was shown, beside the claim; made on released rows, so it is released itself."""
+    bound = audit.lower_bound
+    return {
+        "claimedEpsilon": audit.claimed_epsilon,
+        "claimedDelta": audit.claimed_delta,
+        "lowerBound": bound.epsilon,
+        "confidence": bound.confidence,
+        "method": bound.method,
+        "runs": bound.runs,
+        "canary": audit.canary,
+        "findings": [str(finding) for finding in audit.findings],
+        "contradicts": audit.is_contradiction,
+        "summary": audit.summary,
+    }
