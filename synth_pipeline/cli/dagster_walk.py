@@ -74,13 +74,15 @@ def report_json(report: WalkReport) -> dict[str, Any]:
     """The report as plain data; its scores are internal."""
     from synth_pipeline.benchmark.summary import flat_metrics
 
+    scores = flat_metrics(report.scorecard)
     account = {key: value for key, value in report.account.to_dict().items() if key != "entries"}
     return {
         "dataset": report.dataset,
         "snapshot": report.snapshot,
         "epsilon": report.epsilon,
         "delta": report.delta,
-        "scores": flat_metrics(report.scorecard),
+        "scores": {name: value for name, value in scores.items() if not _is_count(name)},
+        "scores_zone": "internal: computed on real rows without noise",
         "checks": {"passed": _passed(report), "of": len(report.outcomes)},
         "budget": account,
         "release": str(report.release),
@@ -123,6 +125,11 @@ def _places(report: WalkReport) -> Mapping[str, str]:
         "MLflow model": report.mlflow_model or "not registered",
         "Dagster UI": f"http://127.0.0.1:{PORT}/runs/{report.run_id}  (start it: synth-pipeline ui --home {home.folder})",
     }
+
+
+def _is_count(name: str) -> bool:
+    """Whether a metric is an exact number of rows; those are in the scorecard only, since what a command prints is often kept."""
+    return "rows" in name.split("_")
 
 
 def _passed(report: WalkReport) -> int:

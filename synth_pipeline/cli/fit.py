@@ -52,6 +52,7 @@ def fit(  # noqa: PLR0913  (each option is an argument)
     """Train a generator on all rows of a table and save it in a folder; the privacy budget is charged to the ledger."""
     from synth_pipeline.cli.place import require_model_place
     from synth_pipeline.integrations.stores import Home
+    from synth_pipeline.privacy.ledger import open_ledger
 
     spec = read_spec(spec_path, generator=generator, epsilon=epsilon, delta=delta)
     require_model_place(out)
@@ -59,7 +60,7 @@ def fit(  # noqa: PLR0913  (each option is an argument)
     with progress(f"fit: {spec.dataset}") as tell:
         model = _trained(spec, data, place, tell)
         saved = _saved(model, out)
-    spent = model.epsilon
+    spent, ledger_place = model.epsilon, open_ledger(place.ledger).place
     warnings = list(model.profile.warnings)
     content = {
         "model": str(saved),
@@ -67,12 +68,12 @@ def fit(  # noqa: PLR0913  (each option is an argument)
         "generator": model.generator.kind,
         "epsilon": spent,
         "delta": spec.privacy.delta,
-        "ledger": str(place.ledger),
+        "ledger": ledger_place,
         "warnings": warnings,
     }
     shown = {
         "model": f"{saved} ({model.generator.kind})",
-        "charged": f"ε = {number(spent)} at δ = {number(spec.privacy.delta)}, in {place.ledger}",
+        "charged": f"ε = {number(spent)} at δ = {number(spec.privacy.delta)}, in {ledger_place}",
         "next": f"synth-pipeline sample {saved} --rows 10000 --out synthetic.parquet",
     }
     shown |= {"warning": "; ".join(warnings)} if warnings else {}
@@ -85,16 +86,25 @@ def _trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "Released
     Asked first, a ledger without room refuses before any row is read; reserved last, a table that is refused leaves no entry.
     """
     from synth_pipeline.cli.admission import require_admissible
+    from synth_pipeline.privacy.gate import masked_counts, withheld_output
+    from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
+
+    ledger = open_ledger(home.ledger)
+    require_admissible(spec, ledger, cohort=ALL_COHORTS)
+    with masked_counts(home.private), withheld_output("fit", home.private):
+        return _read_and_trained(spec, data, home, tell)
+
+
+def _read_and_trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "ReleasedModel":
     from synth_pipeline.generate.protocol import RuntimeConfig
     from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
     from synth_pipeline.snapshot.read import read_table
     from synth_pipeline.snapshot.take import take_snapshot
     from synth_pipeline.walk import open_walk, profile, train
 
-    ledger = open_ledger(home.ledger)
-    require_admissible(spec, ledger, cohort=ALL_COHORTS)
     snapshot = take_snapshot(read_table(data, spec), spec, key=secrets.token_bytes(32), holdout=False)
     home.make()
+    ledger = open_ledger(home.ledger)
     walk_id = uuid.uuid4().hex
     walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)
     runtime = RuntimeConfig(progress=tell)

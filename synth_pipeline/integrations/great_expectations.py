@@ -1,7 +1,7 @@
 """The Great Expectations bridge: runs a suite on a synthetic table and keeps static Data Docs of it.
 
-Only synthetic tables may be passed in: results and pages show sampled unexpected values. A frame marked private
-(`frame.attrs["zone"] == "private"`) is refused. Nothing is sent anywhere: analytics are off, and the pages hold no link to outside
+Only synthetic tables may be passed in, as `Released`: results and pages show sampled unexpected values. A frame that is marked private
+(`privacy.gate.mark_private`) cannot be one. Nothing is sent anywhere: analytics are off, and the pages hold no link to outside
 resources (see `data_docs`).
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from synth_pipeline.errors import PrivacyError
 from synth_pipeline.integrations.data_docs import keep_pages
+from synth_pipeline.privacy.gate import Released, opened
 from synth_pipeline.table.column import category_key
 from synth_pipeline.validate import expectation as types
 from synth_pipeline.validate.expectation import Expectation, Outcome
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.data_context import AbstractDataContext
-
-ZONE = "zone"
-"""Key of `DataFrame.attrs` under which a frame may carry the zone that it belongs to."""
 
 _SITE = "data_docs"
 _OBSERVED = {types.ROW_COUNT: "rows", types.NON_NULL_SHARE: "non_null_share", types.MEAN: "mean"}
@@ -50,24 +47,26 @@ class SuiteResult:
 
 
 def run_suite(
-    frame: pd.DataFrame, expectations: tuple[Expectation, ...], *, docs_dir: Path, suite_name: str, run_name: str
+    released: Released[pd.DataFrame],
+    expectations: tuple[Expectation, ...],
+    *,
+    docs_dir: Path,
+    suite_name: str,
+    run_name: str,
 ) -> SuiteResult:
     """Run a suite on a synthetic table through Great Expectations, and keep its Data Docs.
 
     Args:
-        frame: a synthetic table.
+        released: a synthetic table.
         expectations: the suite.
         docs_dir: folder of the Data Docs; replaced as a whole when the pages are complete.
         suite_name: name of the suite in the pages.
         run_name: name of this run in the pages, such as the snapshot's.
 
     Raises:
-        PrivacyError: if the frame is marked private.
+        PrivacyError: for a table that is not `Released`.
     """
-    if frame.attrs.get(ZONE) == "private":
-        raise PrivacyError(
-            f"suite {suite_name!r}: the table is marked private; its results keep sampled values, so it sees synthetic tables only"
-        )
+    frame = opened(released, where=f"suite {suite_name!r}: the table")
     with TemporaryDirectory(prefix="data_docs_") as scratch:
         site = Path(scratch)
         result = _run(_context(site), frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))

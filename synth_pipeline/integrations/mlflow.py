@@ -1,9 +1,9 @@
-"""MLflow: one run a walk, with parameters, internal metrics, lineage, and the generator as a registered model.
+"""MLflow: one run a walk, with parameters, released figures, lineage, and the generator as a registered model.
 
 Belongs here: what is recorded and how, as functions of a tracking place. Does not: when (orchestration) or what is true (the walk).
 
-Privacy: scores on real rows are internal, so runs are tagged `zone: internal` and the default store lies in the home, readable by its
-owner. Datasets are recorded by name and fingerprint only: MLflow's own profile of a table would hold exact counts.
+Privacy: a tracking server is outside the private zone, so whatever is recorded is `Released`: a score on real rows or an exact count cannot
+be passed. Datasets are recorded by name and fingerprint only: MLflow's own profile of a table would hold exact counts.
 """
 
 import io
@@ -15,10 +15,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from synth_pipeline.privacy.gate import Released, opened
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
     BooleanColumn,
@@ -38,6 +39,7 @@ WALK_TAG = "dagster_root_run_id"
 CANDIDATE = "candidate"
 _LONGEST_VALUE = 5_000
 _BATCH = 90
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def keep_mlflow_offline() -> None:
 
 
 def walk_run(
-    tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, str] | None = None
+    tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, Released[str]] | None = None
 ) -> TrackedRun:
     """The run of a walk: found again by its tag, or begun.
 
@@ -124,7 +126,7 @@ def walk_run(
     found = client.search_runs([experiment], filter_string=f"tags.{WALK_TAG} = '{walk_id}'", max_results=1)
     if found:
         return TrackedRun(found[0].info.run_id, experiment)
-    marks = {"zone": "internal", "dataset": dataset, "snapshot": snapshot, WALK_TAG: walk_id, **(tags or {})}
+    marks = {"zone": "released", "dataset": dataset, "snapshot": snapshot, WALK_TAG: walk_id, **_opened(tags)}
     run = client.create_run(experiment, run_name=f"{dataset} {snapshot}", tags=marks)
     return TrackedRun(run.info.run_id, experiment)
 
@@ -133,18 +135,22 @@ def log_facts(
     tracking: Tracking,
     run: TrackedRun,
     *,
-    params: Mapping[str, object] | None = None,
-    metrics: Mapping[str, float] | None = None,
-    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, Released[object]] | None = None,
+    metrics: Mapping[str, Released[float]] | None = None,
+    tags: Mapping[str, Released[str]] | None = None,
 ) -> None:
-    """Record parameters, metrics and tags of a run in as few calls as MLflow allows."""
+    """Record parameters, metrics and tags of a run in as few calls as MLflow allows.
+
+    Raises:
+        PrivacyError: for a value that is not `Released`; nothing is recorded then.
+    """
     keep_mlflow_offline()
     from mlflow.entities import Metric, Param, RunTag
 
     now = int(time.time() * 1000)
-    entries: list[Any] = [Metric(_key(name), float(value), now, 0) for name, value in (metrics or {}).items()]
-    entries += [Param(_key(name), str(value)[:_LONGEST_VALUE]) for name, value in (params or {}).items()]
-    entries += [RunTag(name, value[:_LONGEST_VALUE]) for name, value in (tags or {}).items()]
+    entries: list[Any] = [Metric(_key(name), float(value), now, 0) for name, value in _opened(metrics).items()]
+    entries += [Param(_key(name), str(value)[:_LONGEST_VALUE]) for name, value in _opened(params).items()]
+    entries += [RunTag(name, value[:_LONGEST_VALUE]) for name, value in _opened(tags).items()]
     client = _client(tracking)
     for batch in _batches(entries):
         client.log_batch(
@@ -155,23 +161,26 @@ def log_facts(
         )
 
 
-def log_lineage(tracking: Tracking, run: TrackedRun, lineage: Lineage) -> None:
+def log_lineage(tracking: Tracking, run: TrackedRun, released: Released[Lineage]) -> None:
     """Record that a walk read or made a table; neither rows nor counts are recorded."""
     keep_mlflow_offline()
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+    lineage = opened(released, where="MLflow: lineage")
     dataset = Dataset(lineage.name, lineage.digest[:36], "synth_pipeline", json.dumps({"uri": lineage.source}))
     entry = DatasetInput(dataset, tags=[InputTag(MLFLOW_DATASET_CONTEXT, lineage.context)])
     _client(tracking).log_inputs(run.run_id, datasets=[entry])
 
 
-def log_artifacts(tracking: Tracking, run: TrackedRun, folder: Path, name: str) -> None:
+def log_artifacts(tracking: Tracking, run: TrackedRun, folder: Released[Path], name: str) -> None:
     """Keep the files of a folder with a run, under a name."""
-    _client(tracking).log_artifacts(run.run_id, str(folder), name)
+    _client(tracking).log_artifacts(run.run_id, str(opened(folder, where="MLflow: artifacts")), name)
 
 
-def register_generator(tracking: Tracking, run: TrackedRun, *, spec: Spec, folder: Path) -> RegisteredGenerator:
+def register_generator(
+    tracking: Tracking, run: TrackedRun, *, spec: Spec, folder: Released[Path]
+) -> RegisteredGenerator:
     """Log a saved generator as a pyfunc model, register it as `<dataset>-generator` and give it the alias `candidate`.
 
     `mlflow.pyfunc.load_model(uri).predict(None, params={"num_rows": 10, "where": "age < 30"})` then samples rows.
@@ -190,7 +199,7 @@ def register_generator(tracking: Tracking, run: TrackedRun, *, spec: Spec, folde
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(Path(__file__).with_name("mlflow_model.py")),
-            artifacts={"generator": str(folder)},
+            artifacts={"generator": str(opened(folder, where="MLflow: generator"))},
             signature=_signature(spec),
             registered_model_name=name,
             pip_requirements=["synth-pipeline"],
@@ -218,7 +227,7 @@ def _client(tracking: Tracking) -> "MlflowClient":
 
 
 def _keep_to_owner(tracking: Tracking) -> None:
-    """Make local places before MLflow does, so that only their owner may read the internal scores in them."""
+    """Make local places before MLflow does, so that only their owner may read them."""
     if tracking.uri.startswith("sqlite:///"):
         file = Path(tracking.uri.removeprefix("sqlite:///"))
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -306,6 +315,10 @@ def _signature(spec: Spec) -> "ModelSignature":
         ParamSpec("where", DataType.string, ""),
     ]
     return ModelSignature(outputs=Schema(columns), params=ParamSchema(params))
+
+
+def _opened(entries: Mapping[str, Released[_Value]] | None) -> dict[str, _Value]:
+    return {name: opened(entry, where=f"MLflow: {name!r}") for name, entry in (entries or {}).items()}
 
 
 def _key(name: str) -> str:

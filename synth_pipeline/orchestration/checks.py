@@ -7,6 +7,8 @@ import dagster as dg
 
 from synth_pipeline.errors import SpecError
 from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.metadata import check_result
+from synth_pipeline.privacy.gate import Released, opened
 from synth_pipeline.spec import Spec
 from synth_pipeline.validate.expectation import Outcome
 from synth_pipeline.validate.planned import planned_checks
@@ -32,12 +34,15 @@ def check_specs(spec: Spec) -> list[dg.AssetCheckSpec]:
         ]
 
 
-def check_results(outcomes: Sequence[Outcome], declared: Sequence[dg.AssetCheckSpec]) -> list[dg.AssetCheckResult]:
+def check_results(
+    released: Released[tuple[Outcome, ...]], declared: Sequence[dg.AssetCheckSpec]
+) -> list[dg.AssetCheckResult]:
     """The outcomes as results of the declared checks.
 
     Raises:
         SpecError: if the suite is not the one that was declared when the code was loaded.
     """
+    outcomes = opened(released, where="outcomes of checks")
     names = [outcome.expectation.name for outcome in outcomes]
     if sorted(names) != sorted(check.name for check in declared):
         raise SpecError(
@@ -48,11 +53,10 @@ def check_results(outcomes: Sequence[Outcome], declared: Sequence[dg.AssetCheckS
 
 def _result(outcome: Outcome) -> dg.AssetCheckResult:
     # What an outcome observed describes the synthetic table only, so it is a released fact.
-    observed = {name: dg.MetadataValue.float(float(value)) for name, value in outcome.observed.items()}
-    return dg.AssetCheckResult(
-        check_name=outcome.expectation.name,
+    return check_result(
+        outcome.expectation.name,
         passed=outcome.passed,
-        severity=dg.AssetCheckSeverity.ERROR if outcome.expectation.is_blocking else dg.AssetCheckSeverity.WARN,
+        is_blocking=outcome.expectation.is_blocking,
         description=outcome.expectation.description,
-        metadata=observed,
+        observed={name: Released(float(value)) for name, value in outcome.observed.items()},
     )

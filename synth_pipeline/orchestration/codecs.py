@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.benchmark.scorecard import Scorecard, read_scorecard
 from synth_pipeline.orchestration.keys import AssetName
 from synth_pipeline.privacy.events import event_from_dict
@@ -116,6 +117,14 @@ def _load_scorecard(folder: Path) -> Scorecard:
     return read_scorecard(folder / "scorecard.json")
 
 
+def _save_audit(audit: MechanismAudit, folder: Path) -> None:
+    (folder / "audit.json").write_text(audit.to_json(), encoding="utf-8")
+
+
+def _load_audit(folder: Path) -> MechanismAudit:
+    return MechanismAudit.from_json((folder / "audit.json").read_text(encoding="utf-8"))
+
+
 def _save_place(place: Path, folder: Path) -> None:
     (folder / "place.txt").write_text(str(place), encoding="utf-8")
 
@@ -131,6 +140,7 @@ CODECS: Mapping[AssetName, Codec] = {
     "synthetic_table": Codec(_save_table, _load_table),
     "validation_suite": Codec(_save_outcomes, _load_outcomes),
     "tstr_benchmark": Codec(_save_scorecard, _load_scorecard),
+    "privacy_audit": Codec(_save_audit, _load_audit),
     "release": Codec(_save_place, _load_place),
 }
 

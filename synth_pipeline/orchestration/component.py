@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from synth_pipeline.orchestration.audit_assets import audit_assets
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.private_assets import private_assets
 from synth_pipeline.orchestration.released_assets import released_assets
@@ -22,8 +23,8 @@ class SyntheticDataset(dg.Component, dg.Resolvable):
     """A differentially private synthetic table of every snapshot of a real one.
 
     The attributes are those of a specification (`synth-pipeline schema` prints them). A relative `source.uri` lies in the home folder.
-    From it come the assets real_snapshot, profile, generator, synthetic_table, validation_suite, tstr_benchmark and release, one
-    partition a snapshot, a job that walks them, a sensor for new snapshots, and a schedule where one is given.
+    From it come the assets real_snapshot, profile, generator, synthetic_table, validation_suite, tstr_benchmark, privacy_audit and
+    release, one partition a snapshot, a job that walks them, a sensor for new snapshots, and a schedule where one is given.
 
     Attributes:
         spec: the specification.
@@ -65,7 +66,7 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
         tags=NO_RETRY_TAGS,
     )
     return dg.Definitions(
-        assets=[*private_assets(spec), *released_assets(spec)],
+        assets=[*private_assets(spec), *released_assets(spec), *audit_assets(spec)],
         jobs=[job],
         sensors=[arrival_sensor(spec)] if spec.source else [],
         schedules=walk_schedules(spec),

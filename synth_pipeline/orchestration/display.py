@@ -10,6 +10,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from synth_pipeline.audit.finding import Finding
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger import ChargeLine, Entry
 from synth_pipeline.release.model import ReleasedModel
@@ -53,6 +54,14 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.
     """A table in Markdown; figures are given to four digits."""
     lines = [_line(head), _line(["---"] * len(head)), *(_line([_text(cell) for cell in row]) for row in rows)]
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def finding_table(findings: Sequence[Finding]) -> dg.MetadataValue:
+    """What an audit found wrong, one line each."""
+    if not findings:
+        return dg.MetadataValue.md("none")
+    rows = [(found.kind, found.stage, found.purpose, found.detail) for found in findings]
+    return markdown_table(["finding", "stage", "purpose", "measured"], rows)
 
 
 def profile_plots(profile: Profile) -> dg.MetadataValue:

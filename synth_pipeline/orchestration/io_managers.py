@@ -1,6 +1,7 @@
 """Two IO managers, one for each zone: values as folders of files in the home's stores, written whole or not at all."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from synth_pipeline.integrations.stores import FolderStore, Home
 from synth_pipeline.orchestration.codecs import CODECS, Codec
 from synth_pipeline.orchestration.keys import AssetName
 from synth_pipeline.orchestration.made import Made, Origin
+from synth_pipeline.privacy.gate import private_stage
 
 _ORIGIN = "origin.json"
 
@@ -18,7 +20,7 @@ _ORIGIN = "origin.json"
 class ZoneIOManager(dg.ConfigurableIOManager):
     """Keeps the value of an asset at `<zone>/<dataset>/<snapshot>/<asset>/` in the home.
 
-    Nothing that it writes or reads becomes metadata.
+    Nothing that it writes or reads becomes metadata, and its errors and warnings hold no values.
 
     Attributes:
         home: path of the home folder.
@@ -36,7 +38,8 @@ class ZoneIOManager(dg.ConfigurableIOManager):
             codec.save(obj.value, folder)
             (folder / _ORIGIN).write_text(json.dumps(obj.origin.to_json()), encoding="utf-8")
 
-        self._store().write(save, *place)
+        with self._guarded(place):
+            self._store().write(save, *place)
 
     def load_input(self, context: dg.InputContext) -> Made[Any]:
         """Read the value of an upstream asset for the same snapshot."""
@@ -46,7 +49,12 @@ class ZoneIOManager(dg.ConfigurableIOManager):
             origin = Origin.from_json(json.loads((folder / _ORIGIN).read_text(encoding="utf-8")))
             return Made(codec.load(folder), origin)
 
-        return self._store().read(load, *place)
+        with self._guarded(place):
+            return self._store().read(load, *place)
+
+    def _guarded(self, place: tuple[str, str, str]) -> AbstractContextManager[None]:
+        """Writing and reading rows is a private stage: `ArrowInvalid: Could not convert 'Harker' …` is how libraries put it."""
+        return private_stage(f"{place[2]} (its store)", Home.at(self.home).private)
 
     def _store(self) -> FolderStore:
         home = Home.at(self.home)

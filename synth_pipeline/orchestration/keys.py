@@ -6,7 +6,14 @@ from typing import Literal, TypeAlias, get_args
 import dagster as dg
 
 AssetName: TypeAlias = Literal[
-    "real_snapshot", "profile", "generator", "synthetic_table", "validation_suite", "tstr_benchmark", "release"
+    "real_snapshot",
+    "profile",
+    "generator",
+    "synthetic_table",
+    "validation_suite",
+    "tstr_benchmark",
+    "privacy_audit",
+    "release",
 ]
 ASSET_NAMES: tuple[AssetName, ...] = get_args(AssetName)
 

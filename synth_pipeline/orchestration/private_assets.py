@@ -19,9 +19,10 @@ from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import locate, note_taken, refuse_copy
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
-from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
+from synth_pipeline.orchestration.metadata import Entry, event_log
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.gate import Internal, Released, private_stage
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
@@ -44,7 +45,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         give_back_abandoned(ledger, context.instance, dataset=spec.dataset)
         walk_id = context.run.root_run_id or context.run.run_id
         walk = stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
-        with _charged_stage(spec, "real_snapshot", home):
+        with _charged_stage(spec, context, home):
             snapshot = _take(walk, home, partition)
         origin = Origin(walk.key, walk.reservation.number, snapshot.fingerprint)
         record = WalkRecord(context, tracking, origin)
@@ -59,7 +60,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
             "counts": Internal(vars(snapshot.counts)),
             **record.entries,
         }
-        return dg.MaterializeResult(value=Made(snapshot, origin), metadata=gate(home, context).pass_through(entries))
+        return gate(home, context).materialized(Made(snapshot, origin), entries)
 
     return real_snapshot
 
@@ -74,19 +75,20 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
-        with _charged_stage(spec, "profile", home):
+        with _charged_stage(spec, context, home):
             walk = _resumed(spec, home, real_snapshot.origin)
             profiled = stages.profile(walk, real_snapshot.value, runtime=_runtime(runtime, "profile", context))
         released = profiled.profile
-        entries = {
+        entries: dict[str, Entry] = {
             "rows_noisy": Released(released.row_count),
             "rows_noise_deviation": Released(released.rows_sigma),
             "columns": Released(display.profile_plots(released)),
             "charged": Released(display.event_table(profiled.events)),
             "dagster/column_schema": Released(display.column_schema(spec)),
         }
-        metadata = gate(home, context).pass_through(entries)
-        return dg.MaterializeResult(value=Made(profiled, real_snapshot.origin), metadata=metadata)
+        if released.warnings:  # of the released profile: too few rows for so many columns, and the like
+            entries["warnings"] = Released("; ".join(released.warnings))
+        return gate(home, context).materialized(Made(profiled, real_snapshot.origin), entries)
 
     return profile
 
@@ -105,7 +107,7 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
         tracking: dg.ResourceParam[Tracking],
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
-        with _charged_stage(spec, "generator", home):
+        with _charged_stage(spec, context, home):
             origin = one_origin([real_snapshot, profile], where=f"{spec.dataset}/generator")
             walk = _resumed(spec, home, origin)
             model = stages.train(
@@ -123,7 +125,7 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
             "ledger": Released(display.ledger_table(walk.ledger.history(spec.dataset), origin.reservation)),
             **record.entries,
         }
-        return dg.MaterializeResult(value=made, metadata=gate(home, context).pass_through(entries))
+        return gate(home, context).materialized(made, entries)
 
     return generator
 
@@ -147,10 +149,11 @@ def _resumed(spec: Spec, home: Home, origin: Origin) -> stages.Walk:
 
 
 @contextmanager
-def _charged_stage(spec: Spec, stage: str, home: Home) -> Generator[None]:
-    """Errors of a stage that reads: free of values, and for a walk that is spent, with what to do."""
+def _charged_stage(spec: Spec, context: dg.AssetExecutionContext, home: Home) -> Generator[None]:
+    """A stage that reads: nothing that it says holds a value, and for a walk that is spent, its error says what to do."""
+    stage = context.asset_key.path[-1]
     try:
-        with value_free_errors(stage, home.private):
+        with private_stage(stage, home.private, log=event_log(context)):
             yield
     except LedgerError as error:
         remedy = f"materialize {spec.dataset}/real_snapshot and what follows, which opens a new walk with a new charge"
@@ -159,4 +162,4 @@ def _charged_stage(spec: Spec, stage: str, home: Home) -> Generator[None]:
 
 
 def _runtime(runtime: StageRuntime, stage: str, context: dg.AssetExecutionContext) -> RuntimeConfig:
-    return RuntimeConfig(runtime.device, runtime.seed, runtime.teller(stage, context.log.info))
+    return RuntimeConfig(runtime.device, runtime.seed, runtime.teller(stage, event_log(context)))

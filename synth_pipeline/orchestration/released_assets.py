@@ -1,4 +1,4 @@
-"""The assets after training: synthetic_table, validation_suite, tstr_benchmark, release. None of them is charged.
+"""The assets after training, but for the audit: synthetic_table, validation_suite, tstr_benchmark, release. None of them is charged.
 
 The benchmark alone reads real rows again; its scores are internal, so Dagster shows only where they lie.
 """
@@ -7,6 +7,7 @@ import dagster as dg
 from pandas import DataFrame
 
 from synth_pipeline import walk as stages
+from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.benchmark.summary import summary_lines
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
@@ -16,9 +17,10 @@ from synth_pipeline.orchestration.checks import check_results, check_specs
 from synth_pipeline.orchestration.codecs import Outcomes
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.made import Made, one_origin
-from synth_pipeline.orchestration.metadata import Internal, Released, value_free_errors
+from synth_pipeline.orchestration.metadata import event_log
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.gate import Internal, Released, private_stage
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.snapshot.take import Snapshot
@@ -41,7 +43,7 @@ def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
         tracking: dg.ResourceParam[Tracking],
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
-        tell = runtime.teller("synthetic_table", context.log.info)
+        tell = runtime.teller("synthetic_table", event_log(context))
         tell("sampling", 0.0)
         frame = stages.synthesize(generator.value, seed=runtime.seed)
         tell("sampled", 1.0)
@@ -55,9 +57,7 @@ def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
             "digest": Released(digest),
             **record.entries,
         }
-        return dg.MaterializeResult(
-            value=Made(frame, generator.origin), metadata=gate(home, context).pass_through(entries)
-        )
+        return gate(home, context).materialized(Made(frame, generator.origin), entries)
 
     return synthetic_table
 
@@ -83,13 +83,17 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
     ) -> Result:
         from synth_pipeline.integrations.great_expectations import run_suite
 
-        tell = runtime.teller("validation_suite", context.log.info)
+        tell = runtime.teller("validation_suite", event_log(context))
         tell("checking", 0.0)
         origin = one_origin([generator, synthetic_table], where=f"{spec.dataset}/validation_suite")
         suite = stages.expectations(generator.value, rows=len(synthetic_table.value))
         docs = home.released.place(spec.dataset, context.partition_key, "data_docs")
         found = run_suite(
-            synthetic_table.value, suite, docs_dir=docs, suite_name=spec.dataset, run_name=context.partition_key
+            Released(synthetic_table.value),
+            suite,
+            docs_dir=docs,
+            suite_name=spec.dataset,
+            run_name=context.partition_key,
         )
         tell("checked", 1.0)
         entries = {
@@ -98,11 +102,8 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
             "failed": Released(sum(not outcome.passed for outcome in found.outcomes)),
             "blocking_failures": Released(sum(outcome.is_blocking_failure for outcome in found.outcomes)),
         }
-        return dg.MaterializeResult(
-            value=Made(found.outcomes, origin),
-            metadata=gate(home, context).pass_through(entries),
-            check_results=check_results(found.outcomes, checks),
-        )
+        results = check_results(Released(found.outcomes), checks)
+        return gate(home, context).materialized(Made(found.outcomes, origin), entries, checks=results)
 
     return validation_suite
 
@@ -122,20 +123,20 @@ def _tstr_benchmark(spec: Spec) -> dg.AssetsDefinition:
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
         origin = one_origin([real_snapshot, synthetic_table], where=f"{spec.dataset}/tstr_benchmark")
-        tell = runtime.teller("tstr_benchmark", context.log.info)
-        with value_free_errors("tstr_benchmark", home.private):
+        tell = runtime.teller("tstr_benchmark", event_log(context))
+        with private_stage("tstr_benchmark", home.private, log=event_log(context)):
             scorecard = stages.benchmark(
                 real_snapshot.value, synthetic_table.value, spec, progress=lambda message: tell(message, 0.0)
             )
         tell("scored", 1.0)
         record = WalkRecord(context, tracking, origin)
-        record.scored(scorecard)
+        record.scored()
         entries = {
             "target": Released(spec.benchmark.target if spec.benchmark else "none: fidelity only"),
             "scores": Internal(summary_lines(scorecard)),
             **record.entries,
         }
-        return dg.MaterializeResult(value=Made(scorecard, origin), metadata=gate(home, context).pass_through(entries))
+        return gate(home, context).materialized(Made(scorecard, origin), entries)
 
     return tstr_benchmark
 
@@ -151,26 +152,34 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         "release",
         description=words,
         kinds={"parquet", "json"},
-        upstream=["generator", "synthetic_table", "validation_suite"],
+        upstream=["generator", "synthetic_table", "validation_suite", "privacy_audit"],
         deps=scored,
     )
-    def release(
+    def release(  # noqa: PLR0913, PLR0917  (each input and resource is an argument)
         context: dg.AssetExecutionContext,
         generator: Made[ReleasedModel],
         synthetic_table: Made[DataFrame],
         validation_suite: Made[Outcomes],
+        privacy_audit: Made[MechanismAudit],
         home: dg.ResourceParam[Home],
         tracking: dg.ResourceParam[Tracking],
     ) -> Result:
-        origin = one_origin([generator, synthetic_table, validation_suite], where=f"{spec.dataset}/release")
+        parts = [generator, synthetic_table, validation_suite, privacy_audit]
+        origin = one_origin(parts, where=f"{spec.dataset}/release")
         outcomes, frame = validation_suite.value, synthetic_table.value
         stages.require_passed(outcomes)
+        stages.require_kept(privacy_audit.value)
         facts = stages.release_facts(
-            origin.walk, generator.value, fingerprint=origin.fingerprint, outcomes=outcomes, rows=len(frame)
+            origin.walk,
+            generator.value,
+            fingerprint=origin.fingerprint,
+            outcomes=outcomes,
+            rows=len(frame),
+            audit=privacy_audit.value,
         )
         folder = stages.assemble(facts, frame, releases=home.releases)
         record = WalkRecord(context, tracking, origin)
-        record.released({"epsilon_composed": facts.composed_epsilon}, {"release": facts.version})
+        record.released({"epsilon_composed": Released(facts.composed_epsilon)}, {"release": Released(facts.version)})
         entries = {
             "release": Released(dg.MetadataValue.path(str(folder))),
             "version": Released(facts.version),
@@ -183,6 +192,6 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
             "approval": Released("candidate: waits for a second person"),
             **record.entries,
         }
-        return dg.MaterializeResult(value=Made(folder, origin), metadata=gate(home, context).pass_through(entries))
+        return gate(home, context).materialized(Made(folder, origin), entries)
 
     return release

@@ -7,6 +7,8 @@ import dagster as dg
 
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
+from synth_pipeline.privacy.gate import Released
+from synth_pipeline.walk import AUDIT_RUNS
 
 Progress = Callable[[str, float], None]
 
@@ -55,14 +57,16 @@ class StageRuntime:
     Attributes:
         device: torch device of training.
         seed: seed of post-processing; None draws one from the operating system.
+        audit_runs: transcripts, or canaries, of a privacy audit.
         progress: called with a message and the share of a stage's work that is done, in this process.
     """
 
     device: str = "cpu"
     seed: int | None = None
+    audit_runs: int = AUDIT_RUNS
     progress: Progress | None = None
 
-    def teller(self, stage: str, log: Callable[[str], None]) -> Progress:
+    def teller(self, stage: str, log: Callable[[Released[str]], None]) -> Progress:
         """A callback for one stage: to `progress`, and to Dagster's log a line for each new tenth of the work.
 
         The log is read by everybody with the web page, so it gets the share alone, never the stage's words.
@@ -75,6 +79,6 @@ class StageRuntime:
                 self.progress(f"{stage}: {message}", done)
             if int(done * 10) > told:
                 told = int(done * 10)
-                log(f"{stage}: {done:.0%}")
+                log(Released(f"{stage}: {done:.0%}"))
 
         return tell

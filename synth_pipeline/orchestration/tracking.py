@@ -4,20 +4,19 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import dagster as dg
 
-from synth_pipeline.benchmark.scorecard import Scorecard
-from synth_pipeline.benchmark.summary import flat_metrics
+from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.integrations import mlflow as tracker
 from synth_pipeline.integrations.mlflow import Lineage, Tracking
 from synth_pipeline.orchestration.made import Origin
-from synth_pipeline.orchestration.metadata import Released
+from synth_pipeline.orchestration.metadata import event_log
+from synth_pipeline.privacy.gate import Released
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.spec import Spec
 from synth_pipeline.walk import Walk
-
-Entries = Mapping[str, Released]
 
 
 class WalkRecord:
@@ -31,7 +30,7 @@ class WalkRecord:
         self._context = context
         self._tracking = tracking
         self._origin = origin
-        self.entries: dict[str, Released] = {}
+        self.entries: dict[str, Released[Any]] = {}
 
     def opened(self, walk: Walk, fingerprint: str) -> None:
         """Record what the walk was asked for, and the snapshot it reads."""
@@ -41,15 +40,15 @@ class WalkRecord:
             lineage = Lineage(
                 f"{walk.spec.dataset}_{walk.snapshot}", fingerprint, f"private snapshot {walk.snapshot}", "training"
             )
-            tracker.log_lineage(self._tracking, run, lineage)
+            tracker.log_lineage(self._tracking, run, Released(lineage))
 
     def trained(self, model: ReleasedModel) -> None:
         """Register the generator."""
         with self._unharmed(), TemporaryDirectory(prefix="generator_") as scratch:
             run = self._run()
             folder = model.save(Path(scratch) / "model")
-            generator = tracker.register_generator(self._tracking, run, spec=model.spec, folder=folder)
-            tracker.log_facts(self._tracking, run, params={"generator.trained": model.generator.kind})
+            generator = tracker.register_generator(self._tracking, run, spec=model.spec, folder=Released(folder))
+            tracker.log_facts(self._tracking, run, params={"generator.trained": Released(model.generator.kind)})
             self.entries["mlflow_model"] = Released(f"{generator.uri} (alias {tracker.CANDIDATE})")
 
     def sampled(self, spec: Spec, digest: str) -> None:
@@ -58,14 +57,22 @@ class WalkRecord:
             lineage = Lineage(
                 f"{spec.dataset}_synthetic", digest, f"synthetic table of {self._context.partition_key}", "synthetic"
             )
-            tracker.log_lineage(self._tracking, self._run(), lineage)
+            tracker.log_lineage(self._tracking, self._run(), Released(lineage))
 
-    def scored(self, scorecard: Scorecard) -> None:
-        """Record the internal scores."""
+    def scored(self) -> None:
+        """Record that the table was scored; the scores are computed on real rows and stay in the private store."""
         with self._unharmed():
-            tracker.log_facts(self._tracking, self._run(), metrics=flat_metrics(scorecard))
+            tags = {"scores": Released("internal: in the private store of the home")}
+            tracker.log_facts(self._tracking, self._run(), tags=tags)
 
-    def released(self, facts: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    def audited(self, audit: MechanismAudit) -> None:
+        """Record the lower bound on ε that was shown beside the claim."""
+        with self._unharmed():
+            metrics = {"audit.lower_bound": Released(audit.lower_bound.epsilon)}
+            tags = {"audit": Released(audit.summary)}
+            tracker.log_facts(self._tracking, self._run(), metrics=metrics, tags=tags)
+
+    def released(self, facts: Mapping[str, Released[float]], tags: Mapping[str, Released[str]]) -> None:
         """Record the release, and close the run."""
         with self._unharmed():
             run = self._run()
@@ -83,15 +90,18 @@ class WalkRecord:
     def _unharmed(self) -> Generator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001  (whatever MLflow raises; its message may hold scores)
+        except Exception as error:  # noqa: BLE001  (whatever MLflow raises)
             kind = type(error).__name__
-            self._context.log.warning("MLflow: not recorded (%s); the result itself is kept", kind)
+            event_log(self._context, is_warning=True)(
+                Released(f"MLflow: not recorded ({kind}); the result itself is kept")
+            )
             self.entries["mlflow_problem"] = Released(f"not recorded: {kind}")
 
 
-def _parameters(walk: Walk) -> dict[str, object]:
+def _parameters(walk: Walk) -> dict[str, Released[object]]:
+    """Public facts of the specification, and of the plan that was made from it."""
     spec, plan = walk.spec, walk.plan
-    return {
+    facts: dict[str, object] = {
         "dataset": spec.dataset,
         "snapshot": walk.snapshot,
         "spec_digest": spec.digest,
@@ -105,3 +115,4 @@ def _parameters(walk: Walk) -> dict[str, object]:
         "plan.charges": len(plan.lines),
         "ledger.reservation": walk.reservation.number,
     }
+    return {name: Released(value) for name, value in facts.items()}

@@ -31,7 +31,9 @@ COMMANDS = {
     "ledger": set(),
     "ledger show": {"DATASET", "--home", "--json"},
     "ledger history": {"DATASET", "--home", "--json"},
-    "ledger verify": {"DATASET", "--home", "--json"},
+    "ledger verify": {"DATASET", "--anchor", "--home", "--json"},
+    "ledger release": {"WALK", "--reason", "--home", "--json"},
+    "ledger close": {"WALK", "--reason", "--home", "--json"},
     "ui": {"--home", "--port"},
 }
 

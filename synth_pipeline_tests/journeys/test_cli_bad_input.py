@@ -74,11 +74,13 @@ def columns(**changes) -> dict:
 with_data("a column is missing", "column 'age' is missing", lambda frame: frame.drop(columns="age"))
 with_data("a column is not declared", "'extra' is not declared", lambda frame: frame.assign(extra="Atlantis-7731"))
 with_data("text where numbers are declared", "'age' holds text", lambda frame: frame.assign(age="Zyx-Secret"))
-with_data("a number beyond the bounds", "'age': 50 rows outside", lambda frame: frame.assign(age=987654321))
-with_data("a category that is not listed", "'ward': 50 rows outside", lambda frame: frame.assign(ward="Atlantis-7731"))
+with_data("a number beyond the bounds", "'age': some rows outside", lambda frame: frame.assign(age=987654321))
+with_data(
+    "a category that is not listed", "'ward': some rows outside", lambda frame: frame.assign(ward="Atlantis-7731")
+)
 with_data(
     "a null where none is declared",
-    "'ward': 50 rows are null",
+    "'ward': some rows are null",
     lambda frame: frame.assign(ward=None).astype({"ward": "str"}),
 )
 with_data(
@@ -225,7 +227,12 @@ def test_bad_input_is_one_line_and_changes_nothing(name, workspace, capsys, monk
     assert words in captured.err
     for marker in MARKERS:
         assert marker not in captured.err
-    assert workspace.contents() == before
+    assert outside_the_private_store(workspace.contents()) == outside_the_private_store(before)
+
+
+def outside_the_private_store(contents: dict[str, str]) -> dict[str, str]:
+    """How many rows were at fault is kept for the owner of the home; nothing else may change."""
+    return {name: digest for name, digest in contents.items() if not name.startswith("home/private")}
 
 
 def test_a_fit_beyond_the_cap_exits_3_before_the_table_is_opened(workspace, capsys):

@@ -89,8 +89,8 @@ def test_sampling_charges_nothing(tell, workspace):
 
 def test_the_ledger_shows_the_fit_in_the_promised_shape(tell, workspace):
     shown = tell("ledger", "show", "clinic", "--home", workspace.home, "--json")
-    assert set(shown) == {"dataset", "cap", "spent_epsilon", "reserved_epsilon", "left_epsilon", "entries"}
-    assert shown["cap"] == {"epsilon": 10.0, "delta": 1e-6}
+    assert {"dataset", "cap", "spent_epsilon", "reserved_epsilon", "left_epsilon", "entries"} <= set(shown)
+    assert {"epsilon": 10.0, "delta": 1e-6}.items() <= shown["cap"].items()
     assert shown["spent_epsilon"] == pytest.approx(1.0, rel=1e-3)
     assert shown["reserved_epsilon"] == 0
     assert 9 < shown["left_epsilon"] < 10

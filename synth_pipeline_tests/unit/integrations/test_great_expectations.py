@@ -7,6 +7,7 @@ import pytest
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.integrations.great_expectations import run_suite
+from synth_pipeline.privacy.gate import Released, mark_private
 from synth_pipeline.validate.evaluate import check
 from synth_pipeline.validate.suite import build_suite
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
@@ -38,7 +39,7 @@ def results(suite, faulty, tmp_path_factory):
     """Runs on a table that holds everything, and on one that does not."""
     folder = tmp_path_factory.mktemp("docs")
     return {
-        name: run_suite(frame, suite, docs_dir=folder / name, suite_name="clinic", run_name="2020/a")
+        name: run_suite(Released(frame), suite, docs_dir=folder / name, suite_name="clinic", run_name="2020/a")
         for name, frame in {"good": example_table(), "bad": faulty}.items()
     }
 
@@ -60,14 +61,14 @@ def test_a_blocking_failure_is_no_success_and_a_warning_is(results, suite, tmp_p
     assert not results["bad"].success
     warning = tuple(item for item in suite if item.name in ("shares__ward", "columns"))
     frame = example_table().assign(ward="A")
-    result = run_suite(frame, warning, docs_dir=tmp_path / "docs", suite_name="clinic", run_name="r")
+    result = run_suite(Released(frame), warning, docs_dir=tmp_path / "docs", suite_name="clinic", run_name="r")
     assert result.success
     assert [outcome.passed for outcome in result.outcomes] == [True, False]
 
 
 def test_a_missing_column_fails_its_checks(suite, tmp_path):
     result = run_suite(
-        example_table().drop(columns="fee"), suite, docs_dir=tmp_path / "docs", suite_name="c", run_name="r"
+        Released(example_table().drop(columns="fee")), suite, docs_dir=tmp_path / "docs", suite_name="c", run_name="r"
     )
     failed = {outcome.expectation.name for outcome in result.outcomes if not outcome.passed}
     expected = {
@@ -81,14 +82,19 @@ def test_dates_are_compared_with_dates(suite, tmp_path, dtype):
     frame = example_table()
     frame["visit"] = pd.Series([moment.date() for moment in frame["visit"]], dtype=dtype)
     dates = tuple(item for item in suite if item.column == "visit")
-    assert run_suite(frame, dates, docs_dir=tmp_path / "docs", suite_name="c", run_name="r").success
+    assert run_suite(Released(frame), dates, docs_dir=tmp_path / "docs", suite_name="c", run_name="r").success
 
 
 def test_a_table_marked_private_is_refused_and_nothing_is_written(suite, tmp_path):
-    frame = example_table()
-    frame.attrs["zone"] = "private"
-    with pytest.raises(PrivacyError, match="marked private"):
-        run_suite(frame, suite, docs_dir=tmp_path / "docs", suite_name="c", run_name="r")
+    frame = mark_private(example_table())
+    with pytest.raises(PrivacyError, match="DataFrame is private and does not leave"):
+        run_suite(Released(frame), suite, docs_dir=tmp_path / "docs", suite_name="c", run_name="r")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_table_is_refused_and_nothing_is_written(suite, tmp_path):
+    with pytest.raises(PrivacyError, match="DataFrame has no zone"):
+        run_suite(example_table(), suite, docs_dir=tmp_path / "docs", suite_name="c", run_name="r")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,7 +122,9 @@ def test_the_start_page_leads_to_results_that_say_in_words_what_was_checked(resu
 
 def test_a_second_run_replaces_the_pages_and_leaves_no_rubbish_beside_them(suite, tmp_path):
     for run in ("first", "second"):
-        result = run_suite(example_table(), suite[:2], docs_dir=tmp_path / "docs", suite_name="clinic", run_name=run)
+        result = run_suite(
+            Released(example_table()), suite[:2], docs_dir=tmp_path / "docs", suite_name="clinic", run_name=run
+        )
     assert "second" in result.docs_index.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["docs"]
     assert not list((tmp_path / "docs").rglob("*first*"))

@@ -57,7 +57,8 @@ def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
         "synthetic_table": {"generator"},
         "validation_suite": {"generator", "synthetic_table"},
         "tstr_benchmark": {"real_snapshot", "synthetic_table"},
-        "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark"},
+        "privacy_audit": {"real_snapshot", "generator", "synthetic_table"},
+        "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark", "privacy_audit"},
     }
 
 

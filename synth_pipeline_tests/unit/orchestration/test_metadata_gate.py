@@ -7,7 +7,8 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 
 from synth_pipeline.errors import BudgetRefused, PrivacyError, TableError
 from synth_pipeline.integrations.stores import FolderStore, is_owner_only
-from synth_pipeline.orchestration.metadata import Gate, Internal, Released, value_free_errors
+from synth_pipeline.orchestration.metadata import Gate, check_result
+from synth_pipeline.privacy.gate import Internal, Released, value_free_errors
 
 SECRET = "Wilhelmina Harker 31337"
 
@@ -35,6 +36,22 @@ def test_a_value_without_a_zone_is_refused(store):
 def test_a_released_value_that_could_hold_rows_is_refused(store, value):
     with pytest.raises(PrivacyError, match="is not shown"):
         Gate(store, ("d",)).pass_through({"x": Released(value)})
+
+
+def test_a_check_shows_released_figures_only():
+    shown = check_result("c", passed=True, is_blocking=True, description="d", observed={"share": Released(0.5)})
+    assert shown.metadata["share"].value == 0.5
+    with pytest.raises(PrivacyError, match="'c: share': float has no zone"):
+        check_result("c", passed=True, is_blocking=True, description="d", observed={"share": 0.5})
+
+
+def test_the_result_of_an_asset_shows_what_the_gate_passed(store):
+    made = Gate(store, ("d", "s", "asset")).materialized(
+        "the value", {"rows": Released(3), "counts": Internal({"n": 31337})}
+    )
+    assert made.value == "the value"
+    assert made.metadata["rows"].value == 3
+    assert "31337" not in str(made.metadata)
 
 
 def test_an_internal_value_goes_to_the_private_store_and_only_its_place_is_shown(store):

@@ -9,8 +9,12 @@ from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.answer import PairPartition
+from synth_pipeline.privacy.budget import Budget
+from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import DiscreteGaussianEvent, SubsampledGaussianEvent
+from synth_pipeline.privacy.unit import WEIGHT_UNITS, PrivacyUnit
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.table.partition import Whole
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
@@ -71,10 +75,43 @@ def test_no_answer_is_given_when_the_ledger_refuses_the_read() -> None:
     assert curator.events == ()
 
 
-def test_people_with_several_rows_get_noise_in_proportion() -> None:
+def test_people_with_several_rows_are_counted_with_the_noise_of_people_with_one() -> None:
     one = toy_curator(SPEC, toy_frame(100)).sigma_for(0.01)
     four = toy_curator(SPEC, toy_frame(100), max_rows=4).sigma_for(0.01)
-    assert four == pytest.approx(4 * one, rel=1e-3)
+    assert four == pytest.approx(one, rel=1e-3)
+
+
+@pytest.mark.parametrize("max_rows", [2, 7, 15])
+def test_answers_about_people_with_several_rows_are_numbers_of_people(max_rows: int) -> None:
+    """Within 8 standard deviations of the noise: a false alarm in fewer than one of 10^14 runs."""
+    curator = toy_curator(SPEC, toy_frame(630), max_rows=max_rows)
+    ask = {"cost": curator.budget.cost / 3, "stage": "profile", "purpose": "people"}
+    people = 630 // max_rows
+    total = curator.count_rows(**ask)
+    grades = curator.histogram("grade", Whole(3), with_null=True, **ask)
+    assert abs(total.values[0] - people) < 8 * total.sigma
+    assert abs(grades.values.sum() - people) < 8 * grades.sigma * 2
+    assert (grades.values != np.rint(grades.values)).any()
+
+
+def test_people_are_counted_once_each_in_questions_about_their_rows() -> None:
+    frame = toy_frame(600)
+    frame["age"] = np.arange(600) // 3 % 100
+    frame["gain"] = np.arange(600) % 3
+    curator = toy_curator(SPEC, frame, max_rows=3)
+    asked = {"cost": curator.budget.cost, "stage": "profile", "purpose": "people"}
+    noisy = curator.within_people(["age", "gain"], ["age", "gain"], **asked)
+    assert np.abs(noisy.values - [200, 0, 200, 200, 0]).max() < 8 * noisy.sigma
+    event = curator.events[-1]
+    assert isinstance(event, DiscreteGaussianEvent)
+    assert (event.sensitivity, event.count) == (WEIGHT_UNITS, 5)
+
+
+def test_a_table_that_does_not_say_whose_each_row_is_is_refused_where_people_have_several() -> None:
+    native, _ = to_native(toy_frame(10), SPEC)
+    budget = Budget.for_walk(epsilon=1.0, delta=1e-5, discovered_columns=0)
+    with pytest.raises(PrivacyError, match="whose each row is"):
+        Curator(native, unit=PrivacyUnit("id", 2), budget=budget)
 
 
 def test_a_histogram_counts_every_row_once_and_nulls_last() -> None:
@@ -127,8 +164,11 @@ def test_batches_beyond_the_budget_are_refused_before_any_is_dealt() -> None:
     assert curator.events == before
 
 
-def test_batches_of_people_with_several_rows_are_refused() -> None:
-    curator = toy_curator(SPEC, toy_frame(100), max_rows=3)
-    view = curator.encoded(Encoder(build_profile(curator, SPEC.modelled, share=0.1)))
-    with pytest.raises(PrivacyError, match="max_rows"):
+def test_batches_of_people_with_several_rows_cost_what_those_of_rows_do() -> None:
+    spent = []
+    for most in (1, 3):
+        curator = toy_curator(SPEC, toy_frame(100), max_rows=most)
+        view = curator.encoded(Encoder(build_profile(curator, SPEC.modelled, share=0.1)))
         view.poisson_batches(sample_rate=0.1, noise_multiplier=9.0, steps=5, purpose="training")
+        spent.append(curator.events[-1])
+    assert spent[0] == spent[1]

@@ -13,7 +13,7 @@ from synth_pipeline.privacy.events import (
     SubsampledGaussianEvent,
     event_from_dict,
 )
-from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.privacy.unit import WEIGHT_UNITS, PrivacyUnit
 
 EVENTS = [
     DiscreteGaussianEvent(0.1 + 0.2, 3, 7, stage="profile", purpose="age"),
@@ -70,7 +70,7 @@ def test_an_event_that_hides_nothing_or_means_nothing_is_refused(make):
 
 
 def test_a_unit_of_several_rows_needs_a_column():
-    assert PrivacyUnit("person_id", 8).sensitivity == 8
+    assert PrivacyUnit("person_id", 8).sensitivity == WEIGHT_UNITS
     assert PrivacyUnit().sensitivity == 1
     with pytest.raises(PrivacyError, match="column"):
         PrivacyUnit(None, 8)

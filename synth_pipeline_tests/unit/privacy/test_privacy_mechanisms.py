@@ -10,7 +10,7 @@ from synth_pipeline.privacy import noise as noise_module
 from synth_pipeline.privacy.events import DiscoveryEvent, ExponentialEvent
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise, tail_probability
 from synth_pipeline.privacy.mechanisms.exponential import choose
-from synth_pipeline.privacy.mechanisms.stability import discover_keys, discovery_threshold
+from synth_pipeline.privacy.mechanisms.stability import KeyReach, discover_keys, discovery_threshold
 from synth_pipeline.privacy.noise import SecureNoise
 from synth_pipeline_tests.seeded_noise import SeededNoise
 
@@ -41,7 +41,7 @@ def test_requests_beyond_one_chunk_are_filled_to_the_end(monkeypatch):
 def test_secure_noise_does_not_repeat():
     source = SecureNoise()
     assert not np.array_equal(source.discrete_gaussian(64, 100.0), source.discrete_gaussian(64, 100.0))
-    assert source.secure_generator().integers(2**62) != source.secure_generator().integers(2**62)
+    assert not np.array_equal(source.words(64), source.words(64))
 
 
 def test_noise_is_added_to_every_cell_and_keeps_the_shape():
@@ -83,21 +83,21 @@ def test_scores_that_cannot_be_compared_are_refused(scores):
 
 def test_the_threshold_is_the_smallest_that_covers_one_row():
     sigma, delta = 10.0, 1e-6
-    threshold = discovery_threshold(sigma, delta, 1)
+    threshold = discovery_threshold(sigma, delta, KeyReach())
     assert tail_probability(sigma, threshold - 1) <= delta / (1 + delta)
     assert tail_probability(sigma, threshold - 2) > delta / (1 + delta)
 
 
 def test_the_threshold_grows_with_noise_rows_and_smaller_delta():
-    base = discovery_threshold(10.0, 1e-6, 1)
-    assert discovery_threshold(20.0, 1e-6, 1) > base
-    assert discovery_threshold(10.0, 1e-9, 1) > base
-    assert discovery_threshold(10.0, 1e-6, 8) > base + 6
+    base = discovery_threshold(10.0, 1e-6, KeyReach())
+    assert discovery_threshold(20.0, 1e-6, KeyReach()) > base
+    assert discovery_threshold(10.0, 1e-9, KeyReach()) > base
+    assert discovery_threshold(10.0, 1e-6, KeyReach(8)) > base + 6
 
 
 def test_discovery_publishes_common_keys_sorted_and_charges_the_event():
     counts = {"zebra": 10_000, "ape": 9_000, "rare": 1}
-    found = discover_keys(counts, sigma=5.0, delta=1e-9, unit_rows=2, noise=SecureNoise())
+    found = discover_keys(counts, sigma=5.0, delta=1e-9, reach=KeyReach(2), noise=SecureNoise())
     assert found.keys == ("ape", "zebra")
     assert all(count > found.threshold for count in found.noisy_counts)
     assert found.event == DiscoveryEvent(5.0, 2, found.threshold, 1e-9)
@@ -107,13 +107,14 @@ def test_discovery_does_not_depend_on_the_order_of_its_input():
     counts = {f"k{i}": 15 + i for i in range(30)}
     backwards = dict(reversed(counts.items()))
     first, second = (
-        discover_keys(given, sigma=5.0, delta=1e-3, unit_rows=1, noise=SeededNoise(3)) for given in (counts, backwards)
+        discover_keys(given, sigma=5.0, delta=1e-3, reach=KeyReach(), noise=SeededNoise(3))
+        for given in (counts, backwards)
     )
     assert first == second
     assert 0 < len(first.keys) < 30
 
 
 def test_discovery_of_nothing_is_nothing_and_keys_without_rows_are_refused():
-    assert discover_keys({}, sigma=5.0, delta=1e-6, unit_rows=1, noise=SeededNoise()).keys == ()
+    assert discover_keys({}, sigma=5.0, delta=1e-6, reach=KeyReach(), noise=SeededNoise()).keys == ()
     with pytest.raises(PrivacyError, match="without rows"):
-        discover_keys({"ghost": 0}, sigma=5.0, delta=1e-6, unit_rows=1, noise=SeededNoise())
+        discover_keys({"ghost": 0}, sigma=5.0, delta=1e-6, reach=KeyReach(), noise=SeededNoise())

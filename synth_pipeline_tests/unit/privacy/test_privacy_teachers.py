@@ -1,4 +1,4 @@
-"""Disjoint teachers: every row in exactly one part, and one row moves each noisy count of votes by at most one."""
+"""Disjoint teachers: every person in exactly one part, and one person moves each noisy count of votes by at most one."""
 
 import pickle
 
@@ -10,9 +10,10 @@ from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import DiscreteGaussianEvent
 from synth_pipeline.privacy.teachers import TeacherPanel
-from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.privacy.unit import WEIGHT_UNITS, PrivacyUnit
 from synth_pipeline.table.encoded import Codes
 from synth_pipeline_tests.seeded_noise import SeededNoise
+from synth_pipeline_tests.toy_table import toy_units
 
 RECORDS = 12
 COST = 0.01
@@ -47,10 +48,27 @@ def test_every_row_is_in_exactly_one_part(teachers: int) -> None:
 def test_neighbouring_tables_move_each_count_by_at_most_the_unit(seed: int, max_rows: int) -> None:
     codes = rows(200, seed)
     first, second = (
-        TeacherPanel(desk_of(max_rows, seed), table, 10).votes(parity, RECORDS, cost=COST, purpose="replay").values
+        TeacherPanel(desk_of(max_rows, seed), table, 10, units=toy_units(len(table), max_rows))
+        .votes(parity, RECORDS, cost=COST, purpose="replay")
+        .values
         for table in (codes, codes[:-max_rows])
     )
-    assert np.abs(first - second).max() <= max_rows
+    assert np.abs(first - second).max() <= 1 + 1e-9
+
+
+def test_all_rows_of_a_person_go_to_one_teacher_and_every_person_brings_equally_many() -> None:
+    units = np.repeat(np.arange(40), np.arange(40) % 4 + 1)
+    codes = np.column_stack([units, np.arange(len(units))]).astype(np.int32)
+    panel = TeacherPanel(desk_of(max_rows=4), codes, 6, units=units)
+    people = [set(part[:, 0].tolist()) for part in panel._parts]
+    assert sum(map(len, people)) == len(set().union(*people)) == 40
+    assert np.bincount(np.concatenate(panel._parts)[:, 0]).tolist() == [4] * 40
+    assert set(np.concatenate(panel._parts)[:, 1].tolist()) == set(range(len(units)))
+
+
+def test_teachers_of_people_with_several_rows_must_know_whose_each_row_is() -> None:
+    with pytest.raises(PrivacyError, match="whose each row is"):
+        TeacherPanel(desk_of(max_rows=2), rows(10), 2)
 
 
 def test_adding_a_row_moves_no_other_row_to_another_teacher() -> None:
@@ -62,10 +80,10 @@ def test_adding_a_row_moves_no_other_row_to_another_teacher() -> None:
 
 def test_a_vote_is_charged_as_one_gaussian_on_as_many_counts_as_records() -> None:
     desk = desk_of(max_rows=2)
-    TeacherPanel(desk, rows(50), 5).votes(parity, RECORDS, cost=COST, purpose="votes")
+    TeacherPanel(desk, rows(50), 5, units=toy_units(50, 2)).votes(parity, RECORDS, cost=COST, purpose="votes")
     (event,) = desk.events
     assert isinstance(event, DiscreteGaussianEvent)
-    assert (event.sensitivity, event.count) == (2, RECORDS)
+    assert (event.sensitivity, event.count) == (WEIGHT_UNITS, RECORDS)
     assert desk.spent_cost == pytest.approx(COST)
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from synth_pipeline.errors import CheckFailed, SynthPipelineError
+from synth_pipeline.errors import CheckFailed, PrivacyError, SynthPipelineError
+from synth_pipeline.privacy.gate import mark_private
 from synth_pipeline.release.bundle import verify_digests, write_bundle
 from synth_pipeline_tests.released_example import example_facts, example_spec, example_table
 
@@ -32,6 +33,12 @@ def test_a_bundle_holds_the_five_files_and_verifies(bundle):
     }
     assert verify_digests(bundle) == []
     assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
+
+
+def test_rows_of_a_snapshot_are_refused_and_nothing_is_written(facts, tmp_path):
+    with pytest.raises(PrivacyError, match="a DataFrame is private and does not leave"):
+        write_bundle(tmp_path / facts.version, facts, mark_private(example_table()), report=PAGE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_comes_back_with_its_dtypes(bundle):
