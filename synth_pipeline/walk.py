@@ -8,8 +8,10 @@ each in a process of its own. Raw rows live in a `Snapshot` and go no further th
 released.
 """
 
+import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,17 +33,19 @@ from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger, Reservat
 from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
 from synth_pipeline.release.model import ReleasedModel, resolved_columns
 from synth_pipeline.release.origin import code_version, release_facts
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
-from synth_pipeline.table.person import PERSON_ROWS, person_column
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.evaluate import check
 from synth_pipeline.validate.expectation import Expectation, Outcome
 from synth_pipeline.validate.suite import build_suite
+
+_LOG = logging.getLogger(__name__)
 
 AUDITED_ROWS = 1_000
 """Rows of the released table on which the mechanism is audited."""
@@ -189,15 +193,26 @@ def give_back(walk: Walk, reason: str) -> None:
         walk.ledger.release(walk.reservation, reason)
 
 
+@contextmanager
+def given_back_unread(walk: Walk) -> Generator[None]:
+    """Whatever ends the block before the first answer, an interrupt too, gives the reservation back; what was read stays charged."""
+    try:
+        yield
+    except BaseException:
+        with suppress(LedgerError):  # out of reach, or another process was first: what ended the block is what is told
+            give_back(walk, "the walk ended before anything was read")
+        raise
+
+
 def profile(walk: Walk, snapshot: Snapshot, *, runtime: RuntimeConfig | None = None) -> Profiled:
     """Measure the row count and every column; charged."""
     engine = engine_for(walk.plan.generator)
     curator = walk.curator(snapshot, stage="profile")
     progress = (runtime or RuntimeConfig()).report
-    columns = {name: walk.spec.modelled[name] for name in snapshot.dtypes if name in walk.spec.modelled}
-    if PERSON_ROWS in snapshot.native.columns:
-        columns[PERSON_ROWS] = person_column(walk.spec.privacy.unit.max_rows)
+    columns = profiled_columns(walk.spec, snapshot.dtypes)
     released = build_profile(curator, columns, share=engine.profile_share, progress=progress)
+    for warning in released.warnings:
+        _LOG.warning("%s", warning)
     return Profiled(released, curator.events)
 
 
@@ -292,8 +307,9 @@ def fit(
     """
     walk_id = uuid.uuid4().hex
     walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)
-    snapshot = take(walk, data, key=key or uuid.uuid4().bytes + uuid.uuid4().bytes, holdout=False)
-    return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
+    with given_back_unread(walk):
+        snapshot = take(walk, data, key=key or uuid.uuid4().bytes + uuid.uuid4().bytes, holdout=False)
+        return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
 
 
 def run_walk(
@@ -314,8 +330,9 @@ def run_walk(
         CheckFailed: if a blocking expectation failed or the audit contradicts ε; no release is written, the budget stays spent.
     """
     walk = open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=uuid.uuid4().hex)
-    taken = take(walk, data, key=key)
-    model = train(walk, taken, profile(walk, taken))
+    with given_back_unread(walk):
+        taken = take(walk, data, key=key)
+        model = train(walk, taken, profile(walk, taken))
     synthetic = synthesize(model)
     outcomes = check(synthetic, expectations(model, rows=len(synthetic)))
     require_passed(outcomes)

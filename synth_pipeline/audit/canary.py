@@ -38,6 +38,7 @@ from synth_pipeline.privacy.events import Event, SubsampledGaussianEvent
 from synth_pipeline.privacy.noise import SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.native import NativeTable
@@ -186,7 +187,7 @@ def training_event(plan: Plan) -> SubsampledGaussianEvent:
 def _profiled(spec: Spec, plan: Plan, native: NativeTable, *, seed: int, config: MechanismConfig | None) -> _Stage:
     engine = engine_for(plan.generator)
     desk = _desk(spec, plan.budget, ())
-    profile = build_profile(Curator.at_desk(native, desk), spec.modelled, share=engine.profile_share)
+    profile = build_profile(Curator.at_desk(native, desk), profiled_columns(spec), share=engine.profile_share)
     return _Stage(engine, spec, plan.budget, profile, desk.events, config or engine.make_config(spec), seed)
 
 

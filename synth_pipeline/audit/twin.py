@@ -28,10 +28,10 @@ from synth_pipeline.privacy.events import DiscreteGaussianEvent, Event, Exponent
 from synth_pipeline.privacy.noise import NoiseSource, SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
+from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
 from synth_pipeline.table.native import NativeTable
-from synth_pipeline.table.person import PERSON_ROWS, person_column
 from synth_pipeline.table.profile import CategoryProfile, Profile
 
 _ROUNDING = 1e-9
@@ -147,9 +147,7 @@ def _walk(spec: Spec, engine: Engine, table: NativeTable, seed: int, make_desk: 
     unit = PrivacyUnit(spec.privacy.unit.column, spec.privacy.unit.max_rows)
     desk = make_desk(unit=unit, budget=budget, spent=(), before_first_answer=None)
     try:
-        columns = {name: spec.modelled[name] for name in table.columns if name in spec.modelled}
-        if PERSON_ROWS in table.columns:
-            columns[PERSON_ROWS] = person_column(unit.max_rows)
+        columns = profiled_columns(spec, table.columns)
         profile = build_profile(Curator.at_desk(table, desk), columns, share=engine.profile_share)
         later = make_desk(unit=unit, budget=budget, spent=desk.events, before_first_answer=None)
         rules = Rules.from_spec(spec).compile(_resolved(spec, profile))

@@ -1,5 +1,8 @@
 """`audit`: a measured lower bound on the ε of what a specification plans, beside the claim."""
 
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -63,12 +66,22 @@ def audit(  # noqa: PLR0913  (each option is an argument)
 
     spec = read_spec(spec_path, generator=generator, epsilon=epsilon, delta=delta)
     rows = invent_table(spec, AUDITED_ROWS, seed=seed) if data is None else read_table(data, spec, what="--data")
-    with progress(f"audit: {spec.dataset}") as tell:
+    with progress(f"audit: {spec.dataset}") as tell, _without_warnings():
         found = audit_walk(spec, rows, runs=runs, seed=seed, progress=tell)
     audited = "rows invented from the specification" if data is None else str(data)
     content = {"dataset": spec.dataset, "table": audited, **json.loads(found.to_json())}
     answer(content, lambda console: _render(console, spec.dataset, found, audited), as_json=as_json)
     return EXIT_CHECK_FAILED if found.is_contradiction else None
+
+
+@contextmanager
+def _without_warnings() -> Generator[None]:
+    """Keep log lines about the audited table, such as that it has too few rows, off the screen: it stands for another one."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _render(console: "Console", dataset: str, found: "MechanismAudit", audited: str) -> None:

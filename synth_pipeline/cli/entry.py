@@ -1,11 +1,14 @@
 """The program: its commands, and what it exits with."""
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
+from typing import Any, NoReturn
 
 import click
 
@@ -16,7 +19,7 @@ from synth_pipeline.cli.fit import fit
 from synth_pipeline.cli.init import init
 from synth_pipeline.cli.ledger import ledger
 from synth_pipeline.cli.plan import plan
-from synth_pipeline.cli.refusal import EXIT_CRASHED, EXIT_INTERRUPTED, tell_refusal
+from synth_pipeline.cli.refusal import EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_TERMINATED, tell_refusal
 from synth_pipeline.cli.run import run
 from synth_pipeline.cli.sample import sample
 from synth_pipeline.cli.schema import schema
@@ -39,6 +42,8 @@ Or all of it on a real table, through Dagster:
 \b
 Exit codes: 0 done; 1 crashed; 2 bad input; 3 budget refused; 4 a blocking check failed.
 Everything it keeps lies in $SYNTH_PIPELINE_HOME, or in .synth_pipeline where that is not set."""
+
+_ENDED = "{}; what was read stays charged: see `synth-pipeline ledger show`"
 
 
 class _InWalkOrder(click.Group):
@@ -81,15 +86,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with _quiet_libraries():
         try:
-            code = program.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+            with _told_of_termination():
+                code = program.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else PROGRAM
             tell_refusal(command, f"{error.format_message()} See `{command} --help`.")
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
-            tell_refusal(PROGRAM, "interrupted; what was read stays charged: see `synth-pipeline ledger show`")
+            tell_refusal(PROGRAM, _ENDED.format("interrupted"))
             return EXIT_INTERRUPTED
+        except _TerminatedError:
+            tell_refusal(PROGRAM, _ENDED.format("terminated"))
+            return EXIT_TERMINATED
         except BrokenPipeError:  # the reader of stdout has gone; nothing more can be said there
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_CRASHED
@@ -101,6 +110,29 @@ def _installed_version() -> str:
         return metadata.version(PROGRAM)
     except metadata.PackageNotFoundError:
         return "unknown: run from its source files, without being installed"
+
+
+class _TerminatedError(BaseException):
+    """The process was asked to end; no `except Exception` on the way holds it up."""
+
+
+@contextmanager
+def _told_of_termination() -> Generator[None]:
+    """Turn SIGTERM into an exception, so that a walk which read nothing gives its reservation back and drafts are removed."""
+
+    def end(number: int, frame: Any) -> NoReturn:
+        raise _TerminatedError
+
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

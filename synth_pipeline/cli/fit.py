@@ -100,7 +100,7 @@ def _read_and_trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> 
     from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
     from synth_pipeline.snapshot.read import read_table
     from synth_pipeline.snapshot.take import take_snapshot
-    from synth_pipeline.walk import open_walk, profile, train
+    from synth_pipeline.walk import given_back_unread, open_walk, profile, train
 
     snapshot = take_snapshot(read_table(data, spec), spec, key=secrets.token_bytes(32), holdout=False)
     home.make()
@@ -108,7 +108,8 @@ def _read_and_trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> 
     walk_id = uuid.uuid4().hex
     walk = open_walk(spec, snapshot=f"fit-{walk_id[:12]}", ledger=ledger, walk_id=walk_id, cohort=ALL_COHORTS)
     runtime = RuntimeConfig(progress=tell)
-    return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
+    with given_back_unread(walk):
+        return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
 
 
 def _saved(model: "ReleasedModel", out: str) -> Path:

@@ -42,7 +42,12 @@ def _render(console: "Console", spec: "Spec", made: "Plan") -> None:
     console.print(
         f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read."
     )
+    unit, columns = spec.privacy.unit, f"the {len(spec.modelled)} modelled columns"
+    if unit.max_rows > 1:
+        console.print(
+            f"It covers all rows of a person ({unit.column}), of which at most {unit.max_rows} are used; counts are of people, not rows."
+        )
+        columns += " and the number of a person's rows"
     console.print(
-        f"This ε carries the {len(spec.modelled)} modelled columns from about {made.rows_wanted:,} rows on; "
-        "a table of fewer gets a warning."
+        f"This ε carries {columns} from about {made.wanted:,} {made.counted} on; a table of fewer gets a warning."
     )

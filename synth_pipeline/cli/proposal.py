@@ -29,7 +29,8 @@ _TAIL = f"""\
 privacy:
   epsilon:                     {CONFIRM} ε of one release, above 0; 1 is a usual choice
   delta: 1.0e-6                {CONFIRM} well below 1 / number of people
-  unit: {{column: null, max_rows: 1}}   {CONFIRM} each row is another person; else the identifier column that names the person
+  unit: {{column: null, max_rows: 1}}   {CONFIRM} each row is another person; else as in the next line
+  # unit: {{column: PERSON_ID, max_rows: 8}}   # people with several rows: a column of kind identifier, and how many rows of each to use
   cap: {{epsilon: 10.0}}         {CONFIRM} what all releases together may spend on the same people
 # benchmark: {{target: COLUMN, task: classification}}   # optional: a column to predict, for the scorecard
 """

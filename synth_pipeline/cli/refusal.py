@@ -16,6 +16,7 @@ from synth_pipeline.errors import SynthPipelineError
 
 EXIT_CRASHED = 1
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")

@@ -1,7 +1,8 @@
 """Null blocks in encoded rows: where the columns of a block disagree, the row is made wholly null in it, or wholly filled.
 
-A generator that knows noisy pairs gives some rows a mix of nulls that the table does not have. The majority of the block's columns decides
-such a row; what is missing is taken from a row in which nothing is, so that the filled values fit one another. Post-processing: free.
+A generator that knows noisy pairs, or only columns one by one, gives some rows a mix of nulls that the table does not have. So many of
+these become wholly null that the block's share of nulls stays that of its columns, those with the most nulls first; in the others what is
+missing is taken from a row in which nothing is, so that the filled values fit one another. Post-processing: free.
 """
 
 import numpy as np
@@ -32,7 +33,7 @@ def _repaired(
     if len(mixed) == 0:
         return codes
     leaders = [place for place, index in enumerate(block) if index in fixed]
-    decides = is_null[mixed, leaders[0]] if leaders else is_null[mixed].mean(1) >= 0.5
+    decides = is_null[mixed, leaders[0]] if leaders else _most_null(is_null[mixed], rng)
     donors = np.flatnonzero(~is_null.any(1))
     if len(donors) == 0 and not leaders:
         decides = np.ones(len(mixed), dtype=bool)
@@ -47,6 +48,15 @@ def _repaired(
         for column in (index, *profile.parts(profile.columns[index].name).values()):
             _copy(result, codes, column, (filled[lacking], givers[lacking]))
     return result
+
+
+def _most_null(is_null: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Which mixed rows become wholly null: as many as they hold nulls on average over the columns, rounded by chance; ties by lot."""
+    shares = is_null.mean(1)
+    number = int(np.floor(shares.sum() + rng.random()))
+    decides = np.zeros(len(shares), dtype=bool)
+    decides[np.lexsort((rng.random(len(shares)), -shares))[:number]] = True
+    return decides
 
 
 def _copy(result: Codes, codes: Codes, column: int, rows: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]) -> None:

@@ -1,13 +1,14 @@
 """The plan: everything that a walk will charge, line by line, before a row is read."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
+from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.profile.signal import rows_wanted
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
@@ -24,7 +25,9 @@ class Plan:
         events: what is reserved.
         lines: each charge with its part of the walk's ε, in proportion to its cost; they sum to ε. (Alone each would cost more than
             its part: the whole composes to less than a sum of ε taken one by one.)
-        rows_wanted: rows from which on ε carries these columns without a warning; from public facts alone.
+        wanted: rows, or people where they may have several, from which on ε carries these columns without a warning; from public facts
+            alone.
+        counted: what is counted and noised: "rows", or "people" where they may have several rows.
     """
 
     dataset: str
@@ -32,7 +35,8 @@ class Plan:
     budget: Budget
     events: tuple[Event, ...]
     lines: tuple[ChargeLine, ...]
-    rows_wanted: int = 1
+    wanted: int = 1
+    counted: Literal["rows", "people"] = "rows"
 
     @property
     def epsilon(self) -> float:
@@ -44,13 +48,13 @@ class Plan:
         return Charge(self.events, self.budget.epsilon, self.budget.delta, self.lines)
 
     def to_json(self) -> dict[str, Any]:
-        """`{"epsilon", "delta", "charges": [{"stage", "purpose", "mechanism", "epsilon"}]}`; the top-level ε is the composed total."""
+        """`{"epsilon", "delta", "rows_wanted" or "people_wanted", "charges": [{"stage", "purpose", "mechanism", "epsilon"}]}`; this ε is the total."""
         return {
             "dataset": self.dataset,
             "generator": self.generator,
             "epsilon": self.epsilon,
             "delta": self.budget.delta,
-            "rows_wanted": self.rows_wanted,
+            f"{self.counted}_wanted": self.wanted,
             "charges": [asdict(line) for line in self.lines],
         }
 
@@ -70,5 +74,6 @@ def make_plan(spec: Spec) -> Plan:
     kind = chosen_kind(spec)
     budget = budget_of(spec)
     engine = engine_for(kind).plan(spec, budget)
-    wanted = rows_wanted(spec.modelled, cost=budget.cost)
-    return Plan(spec.dataset, kind, budget, engine.events, engine.lines, wanted)
+    wanted = rows_wanted(profiled_columns(spec), cost=budget.cost)
+    counted = "rows" if spec.privacy.unit.max_rows == 1 else "people"
+    return Plan(spec.dataset, kind, budget, engine.events, engine.lines, wanted, counted)

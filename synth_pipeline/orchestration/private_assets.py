@@ -27,6 +27,7 @@ from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
+from synth_pipeline.table.profile import Profile
 
 
 def private_assets(spec: Spec) -> list[dg.AssetsDefinition]:
@@ -81,7 +82,7 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
         released = profiled.profile
         entries: dict[str, Entry] = {
             "rows_noisy": Released(released.row_count),
-            "rows_noise_deviation": Released(released.rows_sigma),
+            **_noise_of_count(released),
             "columns": Released(display.profile_plots(released)),
             "charged": Released(display.event_table(profiled.events)),
             "dagster/column_schema": Released(display.column_schema(spec)),
@@ -91,6 +92,16 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
         return gate(home, context).materialized(Made(profiled, real_snapshot.origin), entries)
 
     return profile
+
+
+def _noise_of_count(released: Profile) -> dict[str, Entry]:
+    """The noise of the count that was released: of rows, or of people where they may have several."""
+    if released.people is None:
+        return {"rows_noise_deviation": Released(released.rows_sigma)}
+    return {
+        "people_noisy": Released(max(round(released.rows), 1)),
+        "people_noise_deviation": Released(released.rows_sigma),
+    }
 
 
 def _generator(spec: Spec) -> dg.AssetsDefinition:

@@ -1,6 +1,5 @@
 """The profile stage as a whole: row count, then every column, paid from one share of the walk's budget."""
 
-import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,8 +22,6 @@ from synth_pipeline.table.column import (
 )
 from synth_pipeline.table.person import PERSON_ROWS
 from synth_pipeline.table.profile import ColumnProfile, Profile
-
-_LOG = logging.getLogger(__name__)
 
 
 def build_profile(
@@ -82,8 +79,6 @@ def build_profile(
     cost = curator.spent_cost - before
     found_delta = curator.budget.discovery_delta if discovered else 0.0
     warnings = signal_warnings(columns, rows=mean, cost=total, epsilon=curator.budget.epsilon)
-    for warning in warnings:
-        _LOG.warning("%s", warning)
     noise = noise_number(columns, rows=mean, cost=total)
     return Profile(mean, sigma, tuple(profiles), cost, found_delta, warnings, blocks, noise, people)
 

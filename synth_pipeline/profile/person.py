@@ -1,8 +1,9 @@
 """How rows fall to people: which columns are constant within a person, and which never repeat."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
     DatetimeColumn,
     IntegerColumn,
@@ -11,10 +12,24 @@ from synth_pipeline.table.column import (
     declared_categories,
 )
 from synth_pipeline.table.grid import native_grid
-from synth_pipeline.table.person import PERSON_ROWS, PersonFacts
+from synth_pipeline.table.person import PERSON_ROWS, PersonFacts, person_column
 
 _LARGEST_SHARE = 0.03
 _ENOUGH = 0.02
+
+
+def profiled_columns(spec: Spec, order: Collection[str] | None = None) -> dict[str, ModelledColumn]:
+    """The columns that a walk profiles: the modelled ones, and the number of a person's rows last where people may have several.
+
+    Args:
+        spec: the specification.
+        order: names in the order of the table; None for that of the specification.
+    """
+    names = [name for name in (spec.modelled if order is None else order) if name in spec.modelled]
+    columns: dict[str, ModelledColumn] = {name: spec.modelled[name] for name in names}
+    if spec.privacy.unit.max_rows > 1:
+        columns[PERSON_ROWS] = person_column(spec.privacy.unit.max_rows)
+    return columns
 
 
 def profile_people(curator: Curator, columns: Mapping[str, ModelledColumn], *, people: float) -> PersonFacts:

@@ -17,7 +17,7 @@ from synth_pipeline.table.column import (
     declared_categories,
 )
 
-_TRUE_WORDS, _FALSE_WORDS = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n")
+_TRUE_WORDS, _FALSE_WORDS = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _INTEGER, _NUMBER = r"[+-]?(0|[1-9]\d*)", r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 

@@ -27,7 +27,8 @@ COMMANDS = {
     "run": {"DATASET", "--snapshot", "--home", "--json"},
     "fit": {"--spec", "--data", "--out", "--generator", "--epsilon", "--delta", "--home", "--json"},
     "sample": {"MODEL_DIR", "--rows", "--out", "--where", "--given", "--null-token", "--seed", "--json"},
-    "evaluate": {"--spec", "--train", "--holdout", "--synthetic", "--out", "--quick", "--json"},
+    "evaluate": {"--spec", "--train", "--holdout", "--synthetic", "--out", "--attacks", "--quick", "--json"},
+    "audit": {"--spec", "--data", "--generator", "--epsilon", "--delta", "--runs", "--seed", "--json"},
     "ledger": set(),
     "ledger show": {"DATASET", "--home", "--json"},
     "ledger history": {"DATASET", "--home", "--json"},
@@ -37,7 +38,7 @@ COMMANDS = {
     "ui": {"--home", "--port"},
 }
 
-NOT_BUILT = ("audit", "approve", "withdraw", "verify")
+NOT_BUILT = ("approve", "withdraw", "verify")
 
 
 def test_the_python_api_is_these_names():
