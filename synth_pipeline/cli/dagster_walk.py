@@ -14,6 +14,7 @@ from synth_pipeline.cli.output import facts, number, table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from synth_pipeline.audit.verdict import MechanismAudit
     from synth_pipeline.benchmark.scorecard import Scorecard
     from synth_pipeline.cli.progress import Teller
     from synth_pipeline.integrations.stores import Home
@@ -37,6 +38,8 @@ class WalkReport(Protocol):
     scorecard: "Scorecard"
     scorecard_path: Path
     outcomes: "Sequence[Outcome]"
+    audit: "MechanismAudit"
+    attacks_path: Path
     epsilon: float
     delta: float
     account: "Account"
@@ -84,6 +87,12 @@ def report_json(report: WalkReport) -> dict[str, Any]:
         "scores": {name: value for name, value in scores.items() if not _is_count(name)},
         "scores_zone": "internal: computed on real rows without noise",
         "checks": {"passed": _passed(report), "of": len(report.outcomes)},
+        "audit": {
+            "lower_bound": report.audit.lower_bound.epsilon,
+            "confidence": report.audit.lower_bound.confidence,
+            "findings": [str(finding) for finding in report.audit.findings],
+        },
+        "attacks": str(report.attacks_path),
         "budget": account,
         "release": str(report.release),
         "synthetic_table": str(report.synthetic),
@@ -109,10 +118,11 @@ def render_report(console: "Console", report: WalkReport) -> None:
 
 
 def _places(report: WalkReport) -> Mapping[str, str]:
-    account, home = report.account, report.home
+    account, home, bound = report.account, report.home, report.audit.lower_bound
     pages = f"mlflow ui --backend-store-uri {home.tracking_uri}"
     return {
         "checks": f"{_passed(report)} of {len(report.outcomes)} expectations hold",
+        "audit": f"ε ≥ {number(bound.epsilon)} shown with {bound.confidence:.0%} confidence; {len(report.audit.findings)} findings",
         "budget": (
             f"ε = {number(account.spent_epsilon)} spent, {number(account.left_epsilon)} left of the cap {number(account.cap.epsilon)}"
             f" (δ = {number(account.cap.delta)}): synth-pipeline ledger show {report.dataset} --home {home.folder}"
@@ -120,6 +130,7 @@ def _places(report: WalkReport) -> Mapping[str, str]:
         "release": str(report.release),
         "synthetic table": str(report.synthetic),
         "scorecard": str(report.scorecard_path),
+        "attacks": f"{report.attacks_path}  (internal)",
         "Data Docs": report.data_docs.as_uri(),
         "MLflow run": f"{report.mlflow_run}  (start its pages: {pages})" if report.mlflow_run else "not recorded",
         "MLflow model": report.mlflow_model or "not registered",

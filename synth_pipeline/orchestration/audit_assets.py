@@ -27,6 +27,9 @@ from synth_pipeline.report.attack_page import attack_page
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
+ATTACKS, ATTACKS_PAGE = "privacy_audit.attacks", "attacks.html"
+"""Folder and file in the private store that hold the page of the attacks."""
+
 KEEPS_ITS_CLAIM = "mechanism_keeps_its_claim"
 _EXPECTED = "No question of the walk is moved further by one unit than it is charged for, and the measured lower bound stays under ε."
 
@@ -59,10 +62,10 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
             # Of released rows, so nothing here is private; but its replays warn, like any walk over a few hundred rows, and nobody asks.
             audited = stages.audit(generator.value.spec, frame, runs=runtime.audit_runs, progress=tell)
         page = home.private.write(
-            lambda folder: (folder / "attacks.html").write_text(attack_page(attacked), encoding="utf-8"),
+            lambda folder: (folder / ATTACKS_PAGE).write_text(attack_page(attacked), encoding="utf-8"),
             spec.dataset,
             context.partition_key,
-            "privacy_audit.attacks",
+            ATTACKS,
         )
         record = WalkRecord(context, tracking, origin)
         record.audited(audited)
@@ -72,7 +75,7 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
             "claimed_epsilon": Released(audited.claimed_epsilon),
             "verdict": Released(audited.summary),
             "findings": Released(display.finding_table(audited.findings)),
-            "attack_page": Released(dg.MetadataValue.path(str(page / "attacks.html"))),
+            "attack_page": Released(dg.MetadataValue.path(str(page / ATTACKS_PAGE))),
             "attacks": Internal(
                 {"headline": headline(attacked), "lines": summary_lines(attacked), "report": attacked.to_dict()}
             ),

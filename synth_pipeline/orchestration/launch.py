@@ -11,14 +11,16 @@ from typing import Any
 
 import dagster as dg
 
+from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.errors import SpecError, TableError
 from synth_pipeline.integrations.stores import FolderStore, Home
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import list_arrivals, register
+from synth_pipeline.orchestration.audit_assets import ATTACKS, ATTACKS_PAGE
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
 from synth_pipeline.orchestration.codecs import CODECS, Outcomes
-from synth_pipeline.orchestration.failures import failure_of
+from synth_pipeline.orchestration.failures import failure_of, was_interrupted
 from synth_pipeline.orchestration.keys import AssetName, DatasetKeys
 from synth_pipeline.orchestration.resources import Progress, StageRuntime
 from synth_pipeline.privacy.ledger import Account, open_ledger
@@ -42,7 +44,9 @@ class WalkReport:
         scorecard: scores on real rows; internal.
         scorecard_path: where it lies, in the private store.
         outcomes: outcome of every expectation.
-        epsilon: composed ε of the walk's events.
+        audit: the measured lower bound on ε.
+        attacks_path: page of the attacks, in the private store.
+        epsilon: ε that is proven, that of the plan.
         delta: δ of the walk.
         account: the dataset's budget after the walk.
         mlflow_run: MLflow's run, or None where nothing could be recorded.
@@ -59,6 +63,8 @@ class WalkReport:
     scorecard: Scorecard
     scorecard_path: Path
     outcomes: Outcomes
+    audit: MechanismAudit
+    attacks_path: Path
     epsilon: float
     delta: float
     account: Account
@@ -87,6 +93,7 @@ def run_walk(
     Raises:
         BudgetRefused: before any row is read, if the cap would be passed.
         CheckFailed: if a blocking check failed; no release was written.
+        KeyboardInterrupt: if SIGINT or SIGTERM ended it; a budget of which nothing was read is given back first.
         SynthPipelineError: for any other failure, as one line.
     """
     spec, place = _spec_of(dataset, own), Home.at(home).make()
@@ -102,6 +109,8 @@ def run_walk(
         failure = failure_of(result)
         if failure is not None:
             give_back_abandoned(open_ledger(place.ledger), instance, dataset=dataset)
+            if was_interrupted(result):
+                raise KeyboardInterrupt
             raise failure
         return _report(spec, place, partition, result)
 
@@ -147,6 +156,8 @@ def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessR
         scorecard=read(home.private, "tstr_benchmark"),
         scorecard_path=home.private.place(spec.dataset, partition, "tstr_benchmark") / "scorecard.json",
         outcomes=read(home.released, "validation_suite"),
+        audit=read(home.released, "privacy_audit"),
+        attacks_path=home.private.place(spec.dataset, partition, ATTACKS) / ATTACKS_PAGE,
         epsilon=float(shown["release"]["epsilon"]),
         delta=spec.privacy.delta,
         account=open_ledger(home.ledger).account(spec.dataset),
