@@ -158,19 +158,26 @@ def open_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, cohort
 
 
 def resume_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str) -> Walk:
-    """The walk that another process opened.
+    """The walk that another process opened, by the same specification and the same code.
 
     Raises:
         LedgerError: if there is none, or its budget is spent already.
     """
     record = ledger.find(_walk_key(spec, snapshot, walk_id))
     if record is None or record.status == "committed":
-        state = "has no reservation" if record is None else "is spent already"
+        state = _why_gone(ledger, spec.dataset, walk_id) if record is None else "is spent already in the ledger"
         raise LedgerError(
-            f"{spec.dataset}/{snapshot}: this walk {state} in the ledger; start again from {spec.dataset}/real_snapshot, "
-            "which reserves anew"
+            f"{spec.dataset}/{snapshot}: this walk {state}; start again from {spec.dataset}/real_snapshot, which reserves anew"
         )
     return Walk(spec, snapshot, make_plan(spec), ledger, record.reservation)
+
+
+def _why_gone(ledger: Ledger, dataset: str, walk_id: str) -> str:
+    """Why a walk that was opened is not found under its key."""
+    held = [r.reservation for r in ledger.walks(dataset) if r.reservation.key.walk_id == walk_id and r.closed is None]
+    if not held:
+        return "has no reservation in the ledger"
+    return f"was opened (reservation {held[-1].number}) by another version of the specification or of this program"
 
 
 def take(walk: Walk, frame: pd.DataFrame, *, key: bytes, holdout: bool = True) -> Snapshot:

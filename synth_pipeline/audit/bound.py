@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
-from scipy.stats import binom
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.accounting import check_delta, gaussian_epsilon
@@ -143,6 +142,8 @@ def one_run_bound(correct: int, guesses: int, *, canaries: int, delta: float, co
 
 def one_run_p_value(epsilon: float, correct: int, guesses: int, *, canaries: int, delta: float) -> float:
     """Chance of as many right guesses or more under (ε, δ)-DP, bounded from above."""
+    from scipy.stats import binom
+
     share = 1 / (1 + math.exp(-epsilon))
     tail = float(binom.sf(correct - 1, guesses, share))
     if correct == 0 or delta == 0:

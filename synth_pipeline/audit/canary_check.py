@@ -8,7 +8,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gdtr, gdtrc
-from scipy.stats import binom
 
 from synth_pipeline.audit.finding import Finding
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
@@ -61,6 +60,8 @@ def batch_findings(
         sizes: where each row is a person, everybody in each batch, and how many there are in all; else None.
         event: what was charged.
     """
+    from scipy.stats import binom
+
     if not np.isin(rows, (0, rows_each)).all():
         return [_batches(event, "a person came to a batch with some rows only")]
     hits = rows > 0

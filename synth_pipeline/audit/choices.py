@@ -7,7 +7,6 @@ Source:
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
-from scipy.stats import chi2
 
 from synth_pipeline.audit.finding import Finding
 from synth_pipeline.audit.watch import Asked
@@ -48,6 +47,8 @@ def check_choice_law(desk: Desk, asked: Asked, *, draws: int = 800) -> list[Find
         χ² with 2 degrees of freedom; a sound choice is blamed once in a million. A choice without noise is always blamed; one at twice or
         half the charged ε with probability above .99 (see the tests).
     """
+    from scipy.stats import chi2
+
     event = asked.event
     if not isinstance(event, ExponentialEvent):
         return []

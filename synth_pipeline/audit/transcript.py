@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 
 from synth_pipeline.audit.bound import Scores, share_above
 from synth_pipeline.audit.finding import Finding
@@ -117,6 +116,8 @@ def draw_scores(
 
 
 def _scale_findings(part: Cells, squares: float, draws: int, false_alarm: float) -> list[Finding]:
+    from scipy.stats import chi2
+
     statistic = squares / part.sigma**2
     if chi2.ppf(false_alarm / 2, draws) <= statistic <= chi2.isf(false_alarm / 2, draws):
         return []

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -120,7 +120,7 @@ class _TerminatedError(BaseException):
 def _told_of_termination() -> Generator[None]:
     """Turn SIGTERM into an exception, so that a walk which read nothing gives its reservation back and drafts are removed."""
 
-    def end(number: int, frame: Any) -> NoReturn:
+    def end(*_: object) -> NoReturn:
         raise _TerminatedError
 
     is_ours = (

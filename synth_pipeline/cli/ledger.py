@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synth_pipeline.privacy.ledger import Account, Head, Ledger, WalkRecord
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_LONGEST_REASON = 300
 _EPILOG = """\b
 Examples:
   synth-pipeline ledger show                  every dataset
@@ -106,12 +107,28 @@ def verify(dataset: str | None, *, anchors: tuple[str, ...], home: str | None, a
         f"{store.place}: intact, {report.entries} entries{_held(heads)}; anchor {head.entries}:{head.digest} "
         "(keep it elsewhere to notice a rewritten chain)"
     )
+    if not report.entries:
+        text = (
+            f"{store.place}: no entries; there is no ledger yet, or it was moved: an --anchor noted earlier would tell"
+        )
     answer(content, lambda console: console.print(text, soft_wrap=True), as_json=as_json)
+
+
+def _reason(context: click.Context, option: click.Parameter, text: str) -> str:
+    """A reason in one printable line: what is written can never be taken back, and others print it."""
+    line = " ".join(text.split())
+    if not line or not line.isprintable() or len(line) > _LONGEST_REASON:
+        raise click.BadParameter(
+            f"give a reason of 1 to {_LONGEST_REASON} printable characters", ctx=context, param=option
+        )
+    return line
 
 
 def _walk_options(command: _Command) -> _Command:
     """WALK and --reason, of the two commands that end a walk."""
-    reason = click.option("--reason", required=True, help="Why, for the record; it stays in the ledger for good.")
+    reason = click.option(
+        "--reason", required=True, callback=_reason, help="Why, for the record; it stays in the ledger for good."
+    )
     return click.argument("walk", metavar="WALK")(reason(home_option(json_option(command))))
 
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from synth_pipeline.privacy.ledger import Account, BlockAccount, Entry, Ledger, WalkRecord
 
 _NEWEST = 12
+_NEWEST_NARROW = 6
+_WIDE = 110
+"""Columns from which on a walk fits on one line, and an entry with its digest."""
+_MOST_NAMED = 8
 _BAR_CELLS = 40
 _UNTIL = {
     "reserved": "read or released",
@@ -54,16 +58,17 @@ def render_account(console: "Console", account: "Account") -> None:
         _render_blocks(console, account)
     if account.walks:
         console.print()
-        headings = ("#", "since", "by", "walk", "on snapshot", "people", "for", "ε", "until")
-        rows = [_walk_row(record) for record in account.walks[-_NEWEST:]]
-        table(console, headings, rows, right=("#", "ε"))
-        _tell_more(console, len(account.walks), "walks; `ledger history` lists all")
+        _render_walks(console, account)
 
 
 def render_history(console: "Console", entries: tuple["Entry", ...]) -> None:
     """Print every entry."""
     if not entries:
         console.print("No entries yet.")
+        return
+    if console.width < _WIDE:
+        rows = [(str(e.sequence), e.at[:16].replace("T", " "), e.dataset, f"{e.kind}: {_what(e)}") for e in entries]
+        table(console, ("#", "at (UTC)", "dataset", "what"), rows, right=("#",))
         return
     rows = [
         (
@@ -108,6 +113,27 @@ def _block_row(block: "BlockAccount", *, has_period: bool) -> tuple[str, ...]:
     figures = (block.spent_epsilon, block.reserved_epsilon, block.left_epsilon)
     ever = (block.lifetime_epsilon,) if has_period else ()
     return (block.cohort, *map(number, (*figures, *ever)))
+
+
+def _render_walks(console: "Console", account: "Account") -> None:
+    """The newest walks, and the numbers of older ones that wait to be ended: one line each, or two where the screen is narrow."""
+    is_narrow = console.width < _WIDE
+    newest = account.walks[-(_NEWEST_NARROW if is_narrow else _NEWEST) :]
+    rows = [_walk_row(record) for record in newest]
+    if is_narrow:
+        for number_, since, by, walk, snapshot, people, purpose, epsilon, until in rows:
+            console.print(f"#{number_}  {since}  {by}  walk {walk}  {until}", soft_wrap=True)
+            console.print(f"    ε = {epsilon}  {people} of {snapshot}, for {purpose}", soft_wrap=True)
+    else:
+        headings = ("#", "since", "by", "walk", "on snapshot", "people", "for", "ε", "until")
+        table(console, headings, rows, right=("#", "ε"))
+    older = account.walks[: -len(newest)]
+    if older:
+        waiting = [f"#{record.reservation.number}" for record in older if record.closed is None]
+        more = ", …" if len(waiting) > _MOST_NAMED else ""
+        still = f"; of the others {len(waiting)} are open: {', '.join(waiting[:_MOST_NAMED])}{more}" if waiting else ""
+        listed = f"`ledger history {account.dataset}` lists all"
+        console.print(f"({len(newest)} newest of {len(account.walks)} walks{still}; {listed})", soft_wrap=True)
 
 
 def _walk_row(record: "WalkRecord") -> tuple[str, ...]:

@@ -52,10 +52,10 @@ def _repaired(
 
 def _most_null(is_null: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Which mixed rows become wholly null: as many as they hold nulls on average over the columns, rounded by chance; ties by lot."""
-    shares = is_null.mean(1)
-    number = int(np.floor(shares.sum() + rng.random()))
-    decides = np.zeros(len(shares), dtype=bool)
-    decides[np.lexsort((rng.random(len(shares)), -shares))[:number]] = True
+    nulls = is_null.sum(1)
+    number = int(nulls.sum() / is_null.shape[1] + rng.random())
+    decides = np.zeros(len(nulls), dtype=bool)
+    decides[np.lexsort((rng.random(len(nulls)), -nulls))[:number]] = True
     return decides
 
 

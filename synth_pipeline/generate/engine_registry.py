@@ -97,6 +97,6 @@ def discovery_events(spec: Spec, budget: Budget) -> Sequence[Event]:
     ]
     return [
         DiscoveryEvent(stage="profile", purpose=f"{name}: δ′ of discovery", sigma=1e9, sensitivity=spec.privacy.unit.max_rows,
-                       threshold=1, delta=budget.discovery_delta / len(names))
+                       threshold=1, delta=budget.delta_of_each(len(names)))
         for name in names
     ]  # fmt: skip

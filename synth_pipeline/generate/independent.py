@@ -5,7 +5,8 @@
 
 Conditions are exact: the law is a product, so the regions of the named columns are drawn jointly from the product of their masses over the
 allowed combinations, and each column inside its region. Marginals of one column are as good as the budget allows; every association is
-absent, and this is the honest thing to show beside an engine that claims to keep some.
+absent, and this is the honest thing to show beside an engine that claims to keep some. Where people may have several rows, absent is also
+how a column hangs on their number: its shares are those of people, each counted once, and not those of rows.
 
 Source:
     Zhang, Cormode, Procopiuc, Srivastava & Xiao 2017 (PrivBayes), §6: the baseline with an empty network.

@@ -48,7 +48,10 @@ class Plan:
         return Charge(self.events, self.budget.epsilon, self.budget.delta, self.lines)
 
     def to_json(self) -> dict[str, Any]:
-        """`{"epsilon", "delta", "rows_wanted" or "people_wanted", "charges": [{"stage", "purpose", "mechanism", "epsilon"}]}`; this ε is the total."""
+        """`{"epsilon", "delta", "rows_wanted" or "people_wanted", "charges": [{"stage", "purpose", "mechanism", "epsilon"}]}`.
+
+        The top-level ε is the composed total.
+        """
         return {
             "dataset": self.dataset,
             "generator": self.generator,

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from synth_pipeline.errors import TableError
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
+from synth_pipeline.release.draft import draft_prefix, replaced_prefix, sweep_drafts
 from synth_pipeline.snapshot.key import load_or_create_key
 
 HOME_VARIABLE = "SYNTH_PIPELINE_HOME"
@@ -60,15 +61,19 @@ class FolderStore:
 
     @contextmanager
     def writing(self, *parts: str) -> Generator[Path]:
-        """An empty folder to write into, which becomes the value's folder when the block ends well, and vanishes when it does not."""
+        """An empty folder to write into, which becomes the value's folder when the block ends well, and vanishes when it does not.
+
+        What a killed process left of the same value is removed once it is a day old: it may hold rows.
+        """
         target = self.place(*parts)
         self._make(target.parent)
-        temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}"
+        temporary = target.parent / f"{draft_prefix(target.name)}{secrets.token_hex(6)}"
         temporary.mkdir(mode=self._modes[0])
         try:
             yield temporary
             self._close(temporary)
             self._swap(temporary, target)
+            sweep_drafts(target.parent, target.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -106,8 +111,9 @@ class FolderStore:
 
     @staticmethod
     def _swap(temporary: Path, target: Path) -> None:
-        old = target.parent / f".{target.name}.old.{secrets.token_hex(6)}"
+        old = target.parent / f"{replaced_prefix(target.name)}{secrets.token_hex(6)}"
         if target.exists():
+            os.utime(target)  # so that nobody takes it for an old leaving before the new value is in its place
             target.rename(old)
         try:
             temporary.rename(target)

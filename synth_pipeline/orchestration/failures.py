@@ -22,6 +22,12 @@ def failure_of(result: ExecuteInProcessResult) -> SynthPipelineError | None:
     return SynthPipelineError(f"run {result.run_id}: stopped before any stage failed; see the run's log in Dagster")
 
 
+def was_interrupted(result: ExecuteInProcessResult) -> bool:
+    """Whether a signal ended the run, not a fault of it."""
+    failed = (event for event in result.all_events if event.is_step_failure)
+    return any(name == "DagsterExecutionInterruptedError" for event in failed for name, _ in _chain(event))
+
+
 def _of_step(result: ExecuteInProcessResult, event: DagsterEvent) -> SynthPipelineError:
     for name, message in _chain(event):
         if name == "DagsterAssetCheckFailedError":

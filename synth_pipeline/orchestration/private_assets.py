@@ -43,7 +43,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], tracking: dg.ResourceParam[Tracking]
     ) -> Result:
         ledger, partition = open_ledger(home.ledger), context.partition_key
-        give_back_abandoned(ledger, context.instance, dataset=spec.dataset)
+        give_back_abandoned(ledger, context.instance, dataset=spec.dataset, replaced=partition)
         walk_id = context.run.root_run_id or context.run.run_id
         walk = stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
         with _charged_stage(spec, context, home):
@@ -95,10 +95,12 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
 
 
 def _noise_of_count(released: Profile) -> dict[str, Entry]:
-    """The noise of the count that was released: of rows, or of people where they may have several."""
+    """The noise of the counts that were released: of rows, and of people where they may have several."""
+    rows: dict[str, Entry] = {"rows_noise_deviation": Released(released.row_count_sigma)}
     if released.people is None:
-        return {"rows_noise_deviation": Released(released.rows_sigma)}
+        return rows
     return {
+        **rows,
         "people_noisy": Released(max(round(released.rows), 1)),
         "people_noise_deviation": Released(released.rows_sigma),
     }

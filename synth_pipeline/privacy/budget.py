@@ -1,5 +1,6 @@
 """The budget of one walk: (ε, δ) as a pool of Gaussian-DP cost μ² that answers are paid from."""
 
+import math
 from dataclasses import dataclass
 
 from synth_pipeline.privacy.accounting import gaussian_mu
@@ -29,6 +30,17 @@ class Budget:
     def cost(self) -> float:
         """The pool of Gaussian cost μ² that (ε, δ − discovery_delta) amounts to, less a billionth for rounding."""
         return gaussian_mu(self.epsilon, self.delta - self.discovery_delta) ** 2 * (1 - _ROUNDING)
+
+    def delta_of_each(self, discoveries: int) -> float:
+        """δ′ of each of so many discoveries, which compose to `discovery_delta` and no more: ∏(1 + δ′) − 1.
+
+        Example:
+            >>> Budget(1.0, 1e-5, discovery_delta=1e-6).delta_of_each(1) == 1e-6
+            True
+        """
+        if discoveries <= 1:
+            return self.discovery_delta
+        return math.expm1(math.log1p(self.discovery_delta) / discoveries)
 
     @classmethod
     def for_walk(cls, *, epsilon: float, delta: float, discovered_columns: int) -> "Budget":

@@ -40,6 +40,12 @@ MOST_EXACT_KINDS = 48
 
 def merge_events(events: Iterable[Event]) -> tuple[Event, ...]:
     """Add up equal events, whatever their labels, in an order that does not depend on theirs."""
+    return _merged(tuple(events))
+
+
+@lru_cache(maxsize=4096)
+def _merged(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Return what `merge_events` returns; remembered, because a ledger asks for the same walks at every admission."""
     counts: Counter[Event] = Counter()
     for event in events:
         plain = replace(event, stage="", purpose="")

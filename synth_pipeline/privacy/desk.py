@@ -1,5 +1,6 @@
 """The desk: where every answer is charged before it is computed, and gets its noise."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from synth_pipeline.privacy.events import (
     DiscreteGaussianEvent,
     Event,
     ExponentialEvent,
+    GaussianPoolEvent,
     SubsampledGaussianEvent,
 )
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
@@ -30,6 +32,7 @@ from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
 
 _SLACK = 1 + 1e-10
+_DELTA_SLACK = 1 + 1e-9
 
 
 class Desk:
@@ -118,11 +121,7 @@ class Desk:
             One person is in a batch with all rows or none, and adds one clip to its sum (`EncodedView.poisson_batches`), so max_rows does
             not enter.
         """
-        epsilon = composed_epsilon([*self._events, event], self.budget.delta)
-        if epsilon > self.budget.epsilon * _SLACK:
-            raise PrivacyError(
-                f"{event.purpose}: would bring the walk to ε = {epsilon:.4g}, above its ε = {self.budget.epsilon:g}"
-            )
+        self._require_composed(event)
         self.announce()
         self._events.append(event)
 
@@ -155,8 +154,12 @@ class Desk:
             delta: share of δ that covers keys which one unit alone holds.
             stage: where in the walk it is asked.
             purpose: what it is for.
+
+        Raises:
+            PrivacyError: if the cost, or δ′ with that of earlier discoveries, is more than the budget has; nothing is charged then.
         """
         self.require_left(cost, purpose)
+        self._require_delta(delta, purpose)
         self.announce()
         reach = KeyReach(self.unit.max_rows, self.unit.sensitivity)
         sigma = sigma_for_cost(cost, reach.weight)
@@ -165,7 +168,7 @@ class Desk:
         return found.keys
 
     def require_left(self, cost: float, purpose: str) -> None:
-        """Refuse a cost that is not positive or more than is left."""
+        """Refuse a cost that is not positive or more than is left; after batches, which are not paid from the pool, also by composed ε."""
         if not cost > 0:
             raise PrivacyError(
                 f"{purpose}: a cost of {cost:g} was offered; every answer needs a positive share of the budget"
@@ -173,6 +176,23 @@ class Desk:
         if self.spent_cost + cost > (self.budget.cost - self.held_back) * _SLACK:
             raise PrivacyError(
                 f"{purpose}: costs μ² = {cost:.3g}, but only {self.left_cost:.3g} of {self.budget.cost:.3g} is left"
+            )
+        if any(isinstance(event, SubsampledGaussianEvent) for event in self._events):
+            self._require_composed(GaussianPoolEvent(cost, purpose=purpose))
+
+    def _require_composed(self, event: Event) -> None:
+        epsilon = composed_epsilon([*self._events, event], self.budget.delta)
+        if epsilon > self.budget.epsilon * _SLACK:
+            raise PrivacyError(
+                f"{event.purpose}: would bring the walk to ε = {epsilon:.4g}, above its ε = {self.budget.epsilon:g}"
+            )
+
+    def _require_delta(self, delta: float, purpose: str) -> None:
+        earlier = [event.delta for event in self._events if isinstance(event, DiscoveryEvent)]
+        used = math.expm1(math.fsum(map(math.log1p, [*earlier, delta])))
+        if not 0 < used <= self.budget.discovery_delta * _DELTA_SLACK:
+            raise PrivacyError(
+                f"{purpose}: would bring the discoveries to δ′ = {used:.3g}, where {self.budget.discovery_delta:.3g} is set aside for them"
             )
 
     def announce(self) -> None:

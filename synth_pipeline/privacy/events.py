@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from synth_pipeline.errors import PrivacyError
+from synth_pipeline.privacy.unit import WEIGHT_UNITS
 
 
 def _require_positive(what: str, value: float) -> None:
@@ -66,7 +67,8 @@ class DiscreteGaussianEvent(_Labelled):
     def mechanism(self) -> str:
         """The mechanism in words, for a plan or a certificate."""
         times = "" if self.count == 1 else f", {self.count} answers"
-        return f"discrete Gaussian, σ={self.sigma:.6g}, sensitivity {self.sensitivity}{times}"
+        of = f" (σ={self.sigma / self.sensitivity:.4g} in people)" if self.sensitivity == WEIGHT_UNITS else ""
+        return f"discrete Gaussian, σ={self.sigma:.6g}, sensitivity {self.sensitivity}{of}{times}"
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,9 @@ class PrivacyUnit:
         """Whole units that each row weighs, or None where every row weighs 1.
 
         Privacy:
-            The rows of a unit weigh at most `sensitivity` together, also if it had more than max_rows; each row's weight depends on its
-            own unit's rows alone.
+            The rows of a unit weigh at most `sensitivity` together, where weights are given also if it had more than max_rows; each
+            row's weight depends on its own unit's rows alone. With max_rows 1 each row weighs 1, and the bound is the table's own
+            (`snapshot.unit.bound_contributions`).
 
         Args:
             units: the unit of each row, numbered from 0.

@@ -23,7 +23,7 @@ VECTOR_UNITS = 4096
 
 _CHUNK_ROWS = 1 << 20
 _VECTOR_NUMBERS = 1 << 20
-_ROUNDING = 1 + 1e-9
+_ROUNDING = 1 + 1e-6
 _EXACT = 1 << 52
 
 
@@ -207,7 +207,8 @@ class EncodedView:
         """Noisy weighted sum of a vector that a released function gives each row, clipped to norm 1, in units of 1/VECTOR_UNITS.
 
         Args:
-            vectors: rows (m, columns) → vectors (m, size); each row's must depend on that row alone.
+            vectors: rows (m, columns) → vectors (m, size); each row's must depend on that row alone, to the last bit (a matrix product
+                rounds a row by its place among the others: one more person would then move many cut-off numbers).
             cost: μ² to spend.
             stage: where in the walk it is asked.
             purpose: what it is for.

@@ -71,7 +71,7 @@ def build_profile(
         elif isinstance(column, (IntegerColumn, FloatColumn, DatetimeColumn)):
             profiles.append(profile_numeric(curator, NumericQuestion(name, column, cost, rows)))
         else:
-            delta = curator.budget.discovery_delta / max(discovered, 1)
+            delta = curator.budget.delta_of_each(discovered)
             profiles.append(profile_category(curator, CategoryQuestion(name, column, cost, delta, rows)))
     blocks = find_null_blocks(curator, profiles, rows=rows, cost=null_cost) if null_cost > 0 else ()
     profiles += parts

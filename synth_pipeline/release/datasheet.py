@@ -55,7 +55,10 @@ def noise_share(facts: ReleaseFacts) -> float:
 
 def _row_count_words(facts: ReleaseFacts) -> str:
     if facts.spec.rows == "match":
-        return f"the noisy count of the real rows (standard deviation {facts.profile.rows_sigma:.2g}); the exact count is not released."
+        most, noise = facts.spec.privacy.unit.max_rows, facts.profile.rows_sigma
+        sigma = f"{noise:,.0f}" if noise >= 10 else f"{noise:.2g}"
+        rows = "training rows" if most == 1 else f"training rows, at most {most} of each person"
+        return f"the noisy count of the {rows} (standard deviation {sigma}); the exact count is not released."
     return "chosen by the owner; it says nothing about the real table."
 
 

@@ -27,6 +27,7 @@ from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.generate.protocol import Generator
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.release.completion import complete_given
+from synth_pipeline.release.draft import draft_prefix, replaced_prefix, sweep_drafts
 from synth_pipeline.release.people import drawn_as_rows, people_facts, profile_of_rows, rows_to_deal, with_people
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
@@ -143,6 +144,8 @@ class ReleasedModel:
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
 
+        What processes that were killed while they wrote this folder left beside it is removed a day later.
+
         Raises:
             ModelError: if the folder exists and holds anything but a model.
         """
@@ -152,7 +155,7 @@ class ReleasedModel:
         ):
             raise ModelError(f"{target}: exists and is not a model; give another place")
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        draft = Path(tempfile.mkdtemp(prefix=draft_prefix(target.name), dir=target.parent))
         try:
             self._write(draft)
             draft.chmod(0o755)
@@ -160,6 +163,7 @@ class ReleasedModel:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+        sweep_drafts(target.parent, target.name)
         return target
 
     @property
@@ -291,7 +295,7 @@ def _replace_folder(draft: Path, target: Path) -> None:
     if not target.exists():
         draft.rename(target)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    old = Path(tempfile.mkdtemp(prefix=replaced_prefix(target.name), dir=target.parent))
     target.rename(old / "model")
     draft.rename(target)
     shutil.rmtree(old, ignore_errors=True)

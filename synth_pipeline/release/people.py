@@ -102,6 +102,7 @@ def people_facts(profile: Profile, columns: Mapping[str, ModelledColumn], unit: 
         "mean_rows": round(profile.mean_person_rows, 4),
         "shares_by_rows": [round(share, 4) for share in profile.person_rows.tolist()],
         "constant_columns": list(_with_determined(people.constant, columns)),
+        "may_vary_in": round(people.hidden_share, 3),
         "distinct_columns": list(people.distinct),
         "order_column": _order_of(people, columns),
     }
@@ -127,6 +128,6 @@ def profile_of_rows(profile: Profile, codes: npt.NDArray[np.integer], person_row
         profile,
         people=None,
         rows=profile.rows * overall,
-        rows_sigma=profile.rows_sigma * overall,
+        rows_sigma=profile.row_count_sigma,
         columns=tuple(in_rows(index, column) for index, column in enumerate(profile.columns)),
     )

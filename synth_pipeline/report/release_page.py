@@ -30,12 +30,19 @@ def release_report(facts: ReleaseFacts, frame: pd.DataFrame) -> str:
         "release.html.j2",
         facts=facts,
         parts=facts.budget_parts(),
+        people=_people(facts, frame),
         beliefs=[(prior, _belief(prior, facts.odds_factor)) for prior in _PRIORS],
         charts=[_chart(facts, index, frame) for index in range(len(facts.profile.table_columns))],
         failed=failed,
         outcomes=[*failed, *(outcome for outcome in facts.outcomes if outcome.passed)],
         certificate_digest=claim_digest(claim(facts)),
     )
+
+
+def _people(facts: ReleaseFacts, frame: pd.DataFrame) -> int | None:
+    """Number of synthetic people, where they may have several rows."""
+    unit = facts.spec.privacy.unit
+    return len(pd.Series(frame[unit.column]).unique()) if unit.column is not None and unit.max_rows > 1 else None
 
 
 def _belief(prior: float, factor: float) -> float:

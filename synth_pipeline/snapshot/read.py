@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -94,6 +94,7 @@ def _read_parquet(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
             f"{where}: not a readable parquet file (truncated, or another format); write it again"
         ) from None
     _refuse_same_names(table.column_names, where)
+    table = _without_identifiers_nulls(table, spec)
     try:
         frame = table.to_pandas(date_as_object=False)
     except (pa.ArrowException, TypeError, ValueError):
@@ -105,6 +106,21 @@ def _read_parquet(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     decimals = {field.name for field in table.schema if pa.types.is_decimal(field.type)}
     return _with_stable_dtypes(frame, decimals, spec)
+
+
+def _without_identifiers_nulls(table: Any, spec: Spec | None) -> Any:
+    """Identifiers that nobody looks at without nulls, which would turn whole numbers to float64 and truths to object."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    unread = () if spec is None else (name for name in spec.identifiers if name != spec.privacy.unit.column)
+    for name in unread:
+        place = table.schema.get_field_index(name)
+        kind = table.schema.field(place).type if place >= 0 else pa.null()
+        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            filled = pc.fill_null(table.column(place), pa.scalar(0).cast(kind))
+            table = table.set_column(place, table.schema.field(place), filled)
+    return table
 
 
 def _with_stable_dtypes(frame: pd.DataFrame, decimals: set[str], spec: Spec | None) -> pd.DataFrame:

@@ -30,6 +30,8 @@ from synth_pipeline.spec.sections import (
 from synth_pipeline.table.column import Column, IdentifierColumn, ModelledColumn
 from synth_pipeline.table.person import PERSON_ROWS
 
+_MOST_FAULTS = 12
+
 
 def _public_epsilon(value: int | Literal["match"]) -> int | Literal["match"]:
     if isinstance(value, int) and value < 1:
@@ -181,12 +183,15 @@ class Spec(Section):
         """A specification from plain data.
 
         Raises:
-            SpecError: one line that names every fault, where it is and what is allowed.
+            SpecError: one line that names every fault (the first dozen of many), where it is and what is allowed.
         """
         try:
             return cls.model_validate(dict(content))
         except ValidationError as error:
-            raise SpecError(f"{where}: " + "; ".join(fault_line(item) for item in error.errors())) from None
+            faults = [fault_line(item) for item in error.errors()]
+            faults.sort(key=lambda line: line.startswith("columns."))  # those of columns may be many
+            more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+            raise SpecError(f"{where}: " + "; ".join([*faults[:_MOST_FAULTS], *more])) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Spec":

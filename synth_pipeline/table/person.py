@@ -51,6 +51,11 @@ class PersonFacts:
         constant = self.constant
         return tuple(name for name, people in self.repeating.items() if self._is_rare(people) and name not in constant)
 
+    @property
+    def hidden_share(self) -> float:
+        """Share of the people with several rows up to which a column that is called constant, or never repeating, may be otherwise."""
+        return max(_ALMOST_NONE, _SURE_SIGMAS * self.sigma / max(self.several, 1.0))
+
     def _is_rare(self, people: float) -> bool:
         """At most 5 % of the people with several rows, or nothing but noise; never where noise hides a quarter of them."""
         if self.several < _TELLING_SIGMAS * self.sigma:

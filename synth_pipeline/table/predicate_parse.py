@@ -69,7 +69,8 @@ def _parse(scope: Scope) -> "Expr":
         found = re.search(r"Col: (\d+)", str(error))
         place = f" near character {found[1]}" if found else ""
         raise scope.refuse(
-            f'does not parse as an SQL condition{place}; check brackets, and quote names that hold signs or are SQL words, as in "hours-per-week" > 40'
+            f"does not parse as an SQL condition{place}; check brackets, and quote names that hold signs or are SQL words, as in "
+            '"hours-per-week" > 40'
         ) from None
     if len(parsed) != 1 or parsed[0] is None:
         raise scope.refuse("holds several statements; write one condition")

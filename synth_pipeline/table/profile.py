@@ -253,6 +253,18 @@ class Profile:
         """Noisy number of rows as a whole number of at least 1: people times their mean number of rows, where they may have several."""
         return max(round(self.rows if self.people is None else self.rows * self.mean_person_rows), 1)
 
+    @property
+    def row_count_sigma(self) -> float:
+        """Standard deviation of that number; where people may have several rows most of it is noise of how many they have."""
+        if self.people is None:
+            return self.rows_sigma
+        mean = self.mean_person_rows
+        column = self.column(PERSON_ROWS)
+        numbers = (
+            (column.edges[:-1] + column.edges[1:] + 1) / 2 if isinstance(column, NumericProfile) else np.array([mean])
+        )
+        return float(np.hypot(self.rows_sigma * mean, np.linalg.norm((numbers - mean) * column.sigma[: len(numbers)])))
+
     def column(self, name: str) -> ColumnProfile:
         """The profile of one column."""
         return next(column for column in self.columns if column.name == name)

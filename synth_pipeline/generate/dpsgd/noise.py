@@ -38,7 +38,8 @@ def noisy_sums(sums: Sums, trained: Sequence[Tensor], *, scale: float, noise: St
 def on_lattice(total: Tensor, noise: Tensor, scale: float) -> Tensor:
     """The lattice point next to total + scale·noise, in the total's precision.
 
-    The total is split into its own lattice point and an exact rest first, so a large total costs no digits of the noise.
+    The total is split into its own lattice point and an exact rest first, so a large total costs no digits of the noise. All is in units
+    of the spacing, a power of two: no factor of it rounds.
 
     Args:
         total: a sum.
@@ -46,8 +47,7 @@ def on_lattice(total: Tensor, noise: Tensor, scale: float) -> Tensor:
         scale: standard deviation of the noise.
     """
     spacing = lattice_spacing(scale)
-    exact = total.detach().double()
-    point = (exact / spacing).round_()
-    rest = exact - point * spacing
-    moved = (rest + scale * noise).div_(spacing).round_()
-    return (point + moved).mul_(spacing).to(total.dtype)
+    rest = total.detach().double() * (1 / spacing)
+    point = rest.round()
+    moved = rest.sub_(point).add_(noise, alpha=scale / spacing).round_()
+    return point.add_(moved).mul_(spacing).to(total.dtype)

@@ -97,7 +97,8 @@ class TargetScore:
         return block, bias
 
     def _surprises(self, codes: Codes) -> Floats:
-        expected: Floats = self.model.probabilities(codes) @ self.target_features
+        # Not `@`: a matrix library rounds a row by its place among the others, and a score must hang on its own row to the last bit.
+        expected: Floats = np.einsum("rc,cf->rf", self.model.probabilities(codes), self.target_features, optimize=False)
         return self.target_features[None] - expected[:, None]
 
     def _part(self, column: int) -> slice:

@@ -173,11 +173,14 @@ def _refusal(charge: Charge, block: str, holdings: Holdings, total: float) -> st
     if holdings.until is not None:
         renews = f" a {cap.period}" if "/" not in str(cap.period) else f" a period of {cap.period}"
         wait = f", wait until the cap renews at {holdings.until:%Y-%m-%d %H:%M} UTC"
+    raised = (
+        "the cap raised" if math.isfinite(total) else "the cap's delta raised, which their failure probabilities use up"
+    )
     return (
         f"{_where(block, holdings)}: the walk asks for ε={charge.epsilon:.4g} (δ={charge.delta:g}); "
         f"ε={account.spent_epsilon:.4g} is spent and ε={account.reserved_epsilon:.4g} reserved of the cap ε={cap.epsilon:g} "
         f"at δ={cap.delta:g}{renews}, and together they would come to ε={total:.4g}. Nothing was read. Ask for {left}, release "
-        f"reservations that were never read{wait}, or have the cap raised"
+        f"reservations that were never read{wait}, or have {raised}"
     )
 
 

@@ -158,9 +158,10 @@ def require_committable(record: WalkRecord) -> None:
         LedgerError: when the walk is not in status read.
     """
     if record.status != "read":
+        remedy = "it has read nothing: release it" if record.status == "reserved" else "nothing is left to do"
         raise LedgerError(
-            f"reservation {record.reservation.number} is {record.status}, and only a walk that has read can be "
-            "committed; release one that has not"
+            f"reservation {record.reservation.number} is {record.status}, and only a walk that has read and is open can be "
+            f"committed or closed; {remedy}"
         )
 
 
@@ -170,6 +171,8 @@ def require_releasable(record: WalkRecord) -> None:
     Raises:
         LedgerError: when the walk is not in status reserved.
     """
+    if record.status == "released":
+        raise LedgerError(f"reservation {record.reservation.number} was released before; nothing is left to do")
     if record.status != "reserved":
         raise LedgerError(
             f"reservation {record.reservation.number} is {record.status}; only one that has not been read can be "

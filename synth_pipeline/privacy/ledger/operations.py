@@ -66,10 +66,6 @@ class StoredLedger:
         """Admit a charge, or refuse it before anything is written; see `Ledger.reserve`."""
         admission.require_honest(charge)
         wanted = Reservation(0, key, charge, cap=cap, blocks=book.named_blocks(cohort), by=_account_of_this_process())
-        # First without the lock: a refusal writes nothing at all, and the costly part of the composition is remembered.
-        kept = self.store.read(lambda page: self._kept(page, wanted))
-        if kept is not None:
-            return kept
 
         def change(page: Page) -> Reservation:
             kept = self._kept(page, wanted)
@@ -78,7 +74,8 @@ class StoredLedger:
             body = book.reserve_body(wanted, self._now(page))
             return book.reservation_of(self._append(page, "reserve", wanted, body))
 
-        return self.store.write(change, create=True)
+        # First without the lock: a refusal writes nothing at all, and the costly part of the composition is remembered.
+        return self.store.ask_or_write(lambda page: self._kept(page, wanted), change)
 
     def require_room(
         self, dataset: str, charge: Charge, *, cap: Cap, cohort: str | Sequence[str] = ALL_COHORTS

@@ -68,29 +68,40 @@ class PostgresStore:
 
     def read(self, question: Callable[[Page], Answer]) -> Answer:
         """Answer a question at one moment; see `Store.read`."""
+        return self._attempt(lambda connection: self._ask(connection, question), is_change=False)
 
-        def ask(connection: "Connection[Any]") -> Answer:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return question(_PostgresPage(connection) if self._has_tables(connection) else EmptyPage())
+    def ask_or_write(self, question: Callable[[Page], Answer | None], change: Callable[[Page], Answer]) -> Answer:
+        """Answer a question, or run a change where there is no answer; see `Store.ask_or_write`.
 
-        return self._attempt(ask, is_change=False)
+        Two transactions on one connection: to connect costs more than all that is asked.
+        """
+
+        def run(connection: "Connection[Any]") -> Answer:
+            found = self._ask(connection, question)
+            if found is not None:
+                return found
+            connection.rollback()
+            return self._change(connection, change, create=True)
+
+        return self._attempt(run, is_change=True)
 
     def write(self, change: Callable[[Page], Answer], *, create: bool) -> Answer:
         """Run a change under the write lock; see `Store.write`."""
+        return self._attempt(lambda connection: self._change(connection, change, create=create), is_change=True)
 
-        def run(connection: "Connection[Any]") -> Answer:
-            # Read committed: once the lock is held, every statement sees all that the writer before has committed.
-            connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
-            if not self._has_tables(connection):
-                if not create:
-                    raise LedgerError(
-                        f"ledger {self.place}: there is no such ledger; restore it before anything is read"
-                    )
-                create_tables(connection)
-            connection.execute(f"SELECT FROM {SCHEMA}.head FOR UPDATE")
-            return change(_PostgresPage(connection))
+    def _ask(self, connection: "Connection[Any]", question: Callable[[Page], Answer]) -> Answer:
+        _begin(connection, "REPEATABLE READ, READ ONLY")
+        return question(_PostgresPage(connection) if self._has_tables(connection) else EmptyPage())
 
-        return self._attempt(run, is_change=True)
+    def _change(self, connection: "Connection[Any]", change: Callable[[Page], Answer], *, create: bool) -> Answer:
+        # Read committed: once the lock is held, every statement sees all that the writer before has committed.
+        _begin(connection, "READ COMMITTED, READ WRITE")
+        if not self._has_tables(connection):
+            if not create:
+                raise LedgerError(f"ledger {self.place}: there is no such ledger; restore it before anything is read")
+            create_tables(connection)
+        connection.execute(f"SELECT FROM {SCHEMA}.head FOR UPDATE")
+        return change(_PostgresPage(connection))
 
     def _has_tables(self, connection: "Connection[Any]") -> bool:
         version = stored_version(connection)
@@ -117,8 +128,6 @@ class PostgresStore:
         with self._connected() as connection:
             is_committing = False
             try:
-                for setting in _SETTINGS:
-                    connection.execute(setting)
                 answer = run(connection)
                 is_committing = is_change
                 if is_change:
@@ -226,6 +235,12 @@ class _PostgresPage:
             f"UPDATE {SCHEMA}.head SET entries = %s, digest = %s",  # noqa: S608
             (entry.sequence, entry.digest),
         )
+
+
+def _begin(connection: "Connection[Any]", mode: LiteralString) -> None:
+    """Set the transaction's mode and limits; psycopg begins it with the first statement."""
+    for setting in (f"SET TRANSACTION ISOLATION LEVEL {mode}", *_SETTINGS):
+        connection.execute(setting)
 
 
 def _psycopg() -> Any:

@@ -6,7 +6,7 @@ Belongs here: URLs in and out, and what may be shown of them. Does not: connecti
 import os
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from synth_pipeline.errors import LedgerError
 
@@ -55,11 +55,13 @@ class Address:
         """
         try:
             parts = urlsplit(url)
+            _check_marks(parts)
             _check_ports(parts.netloc.rpartition("@")[2])
             query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError:
             raise LedgerError(
-                "ledger: the address is no PostgreSQL URL; use postgresql://user:password@host:port/database"
+                "ledger: the address is no PostgreSQL URL; use postgresql://user:password@host:port/database, "
+                "with %40 for @, %3A for :, %2F for /, %3F for ? and %23 for # in the parts"
             ) from None
         given = dict(query)
         if "sslpassword" in given:
@@ -67,10 +69,12 @@ class Address:
                 "ledger: sslpassword has no place in the address; keep the client's key without a password"
             )
         word = unquote(parts.password) if parts.password is not None else given.get("password")
-        shown = urlencode([(name, value) for name, value in query if name != "password"], quote_via=quote)
+        shown = urlencode([(name, value) for name, value in query if name != "password"], safe="/", quote_via=quote)
         user, _, host = parts.netloc.rpartition("@")
         name = user.split(":", 1)[0]
-        return cls(urlunsplit((parts.scheme, f"{name}@{host}" if name else host, parts.path, shown, "")), Secret(word))
+        # Put together by hand: `urlunsplit` drops the two slashes where there is no host, as for a server behind a socket.
+        place = f"{parts.scheme}://{f'{name}@' if name else ''}{host}{parts.path}"
+        return cls(f"{place}?{shown}" if shown else place, Secret(word))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Address.of, (self.url,)
@@ -91,6 +95,16 @@ class Address:
         for form in {word, quote(word, safe="")} if word else ():
             text = text.replace(form, "…")
         return text
+
+
+def _check_marks(parts: SplitResult) -> None:
+    """Refuse a mark that cuts a password in two, of which the rest would be shown as path or query.
+
+    Raises:
+        ValueError: for # anywhere, or @ behind the host.
+    """
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError("mark")
 
 
 def _check_ports(hosts: str) -> None:

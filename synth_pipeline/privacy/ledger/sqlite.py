@@ -61,6 +61,11 @@ class SqliteStore:
         with _transaction(self.path, "BEGIN") as page:
             return question(page)
 
+    def ask_or_write(self, question: Callable[[Page], Answer | None], change: Callable[[Page], Answer]) -> Answer:
+        """Answer a question, or run a change where there is no answer; see `Store.ask_or_write`."""
+        found = self.read(question)
+        return self.write(change, create=True) if found is None else found
+
     def write(self, change: Callable[[Page], Answer], *, create: bool) -> Answer:
         """Run a change under the write lock; see `Store.write`."""
         if create and not self.path.exists():
@@ -114,7 +119,9 @@ def _transaction(path: Path, begin: str) -> Generator[_SqlitePage]:
         LedgerError: when the file is not a ledger, cannot be used, or stays locked for a minute.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+        # By its URI, for a file that vanishes meanwhile must not be made anew, empty.
+        place = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None, uri=True)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             if not _is_ledger(connection):
                 raise LedgerError(f"ledger {path}: the file is not a ledger of this version; give the path of one")

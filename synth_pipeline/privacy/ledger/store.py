@@ -94,6 +94,10 @@ class Store(Protocol):
         """
         ...
 
+    def ask_or_write(self, question: Callable[[Page], Answer | None], change: Callable[[Page], Answer]) -> Answer:
+        """Return a question's answer, or, where that is None, run a change as `write` does, which may make the ledger."""
+        ...
+
     def write(self, change: Callable[[Page], Answer], *, create: bool) -> Answer:
         """Run a change while no other process writes; it is durable when this returns, and undone when it raises.
 

@@ -48,10 +48,10 @@ def tail_probability(sigma: float, above: int) -> float:
     """
     if not (math.isfinite(sigma) and sigma > 0):
         raise PrivacyError(f"discrete Gaussian: sigma is {sigma!r}; it must be a finite number above 0")
-    if above < 0:
-        return 1.0 - tail_probability(sigma, -above - 1)
     if sigma > _LARGEST_SUMMED_SIGMA:
         return 0.5 * math.erfc(above / (sigma * math.sqrt(2)))
+    if above < 0:
+        return 1.0 - tail_probability(sigma, -above - 1)
     reach = math.ceil(_REACH_SIGMAS * sigma) + 1
     positive = np.exp(-0.5 * (np.arange(1, reach + 1, dtype=np.float64) / sigma) ** 2)
     start = above + 1

@@ -24,7 +24,8 @@ from synth_pipeline_tests.seeded_noise import SeededNoise
 
 
 def desk(noise: object) -> Desk:
-    return Desk(unit=PrivacyUnit(), budget=Budget(3.0, 1e-5), spent=(), noise=noise, before_first_answer=None)
+    budget = Budget(3.0, 1e-5, discovery_delta=1e-6)
+    return Desk(unit=PrivacyUnit(), budget=budget, spent=(), noise=noise, before_first_answer=None)
 
 
 def counted(truth: list[int], sigma: float, purpose: str = "counts", released: np.ndarray | None = None) -> Asked:

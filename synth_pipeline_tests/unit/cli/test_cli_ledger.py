@@ -1,12 +1,15 @@
 """The `ledger` commands on either store: what they show, and how a walk that will not end is ended."""
 
+import io
 import json
 import os
 import pwd
 
 import pytest
+from rich.console import Console
 
 from synth_pipeline.cli import main
+from synth_pipeline.cli.ledger_report import render_account, render_history
 from synth_pipeline.privacy.accounting import gaussian_mu
 from synth_pipeline.privacy.events import GaussianPoolEvent
 from synth_pipeline.privacy.ledger import Cap, Charge, ChargeLine, WalkKey, open_ledger
@@ -114,3 +117,44 @@ def test_anchors_that_the_chain_holds_pass_and_others_exit_4(run, ledger):
     assert "noted elsewhere after 2" in run("ledger", "verify", "--anchor", f"2:{anchor.digest}", code=4)
     for text in ("x", "1", f"one:{anchor.digest}", "1:abc"):
         assert "ENTRIES:DIGEST" in run("ledger", "verify", "--anchor", text, code=2)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "a\x1b[31mb", "a\udcffb", "x" * 301])
+def test_a_reason_is_one_printable_line(run, ledger, reason):
+    reserve(ledger, "first")
+    assert "--reason" in run("ledger", "release", "1", "--reason", reason, code=2)
+    assert ledger.account("people").reserved_epsilon > 0
+
+
+def test_a_walk_that_is_over_is_neither_released_nor_closed_again(run, ledger):
+    reserve(ledger, "first")
+    assert "it has read nothing: release it" in run("ledger", "close", "1", "--reason", "x", code=2)
+    run("ledger", "release", "1", "--reason", "two\nlines")
+    assert "two lines" in run("ledger", "history")
+    assert "was released before" in run("ledger", "release", "1", "--reason", "x", code=2)
+    assert "nothing is left to do" in run("ledger", "close", "1", "--reason", "x", code=2)
+
+
+def test_a_ledger_that_is_not_there_is_not_called_intact(run, ledger):
+    assert "no ledger yet, or it was moved" in run("ledger", "verify")
+    assert "after 1 entries" in run("ledger", "verify", "--anchor", f"1:{'a' * 64}", code=4)
+
+
+def test_older_walks_that_are_open_are_named_beside_the_newest(run, ledger):
+    for number in range(14):
+        reserve(ledger, f"walk-{number}", epsilon=0.1)
+    shown = run("ledger", "show", "people")
+    assert "(12 newest of 14 walks; of the others 2 are open: #1, #2; `ledger history people` lists all)" in shown
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_walk_fits_on_a_narrow_screen_too(ledger, columns):
+    walk = reserve(ledger, "walk-of-the-first", cohort=("q1", "q2"))
+    ledger.mark_read(walk)
+    console = Console(file=io.StringIO(), width=columns)
+    render_account(console, ledger.account("people"))
+    render_history(console, ledger.history("people"))
+    shown = console.file.getvalue()
+    assert len(shown.splitlines()) <= 24
+    for word in (ME, "walk-of-the-", "2026-06", "q1, q2", "profile + generator", "for good"):
+        assert word in shown

@@ -1,6 +1,8 @@
 """How a command ends when it does not end well."""
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import click
@@ -71,6 +73,28 @@ def test_a_crash_is_told_even_where_the_home_cannot_be_written(tmp_path, monkeyp
 def test_an_interruption_is_one_line(tmp_path, monkeypatch, capsys):
     assert run_raising(KeyboardInterrupt(), tmp_path, monkeypatch) == 130
     assert capsys.readouterr().err.strip().count("\n") == 0
+
+
+def test_a_termination_is_one_line_and_what_is_under_way_is_cleaned_up(tmp_path, monkeypatch, capsys):
+    cleaned_up = tmp_path / "cleaned-up"
+
+    @click.command()
+    @refusing
+    def waiting() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(10)
+        except BaseException:
+            cleaned_up.touch()
+            raise
+
+    monkeypatch.setitem(entry.program.commands, "waiting", waiting)
+    assert entry.main(["waiting"]) == 143
+    assert cleaned_up.exists()
+    assert capsys.readouterr().err == (
+        "synth-pipeline: terminated; what was read stays charged: see `synth-pipeline ledger show`\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Null blocks in encoded rows."""
 
 import numpy as np
+import pytest
 
 from synth_pipeline.encode.null_block import with_whole_blocks
 from synth_pipeline.table.encoded import Domain, EncodedTable
@@ -24,6 +25,25 @@ def repaired(rows: list[list[int]], regions: dict[int, np.ndarray] | None = None
 
 def test_the_majority_decides_and_columns_outside_the_block_are_left() -> None:
     assert repaired([[0, 1, 0, 2], [2, 2, 1, 0], [2, 0, 1, 1]]) == [[0, 1, 0, 2], [2, 2, 2, 0], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_columns_drawn_one_by_one_keep_their_share_of_nulls(share: float) -> None:
+    rng = np.random.default_rng(1)
+    rows = 2_000
+    codes = np.where(rng.random((rows, 4)) < share, 2, rng.integers(0, 2, (rows, 4))).astype(np.int32)
+    found = with_whole_blocks(EncodedTable(codes, DOMAIN), PROFILE, rng=rng)
+    is_null = found[:, :3] == 2
+    assert np.array_equal(is_null.any(1), is_null.all(1))
+    assert abs(is_null[:, 0].mean() - (codes[:, :3] == 2).mean()) <= 1 / rows
+
+
+def test_a_single_mixed_row_is_null_as_often_as_its_columns_are() -> None:
+    rows, rng = np.array([[2, 1, 0, 0], [1, 1, 1, 1]], dtype=np.int32), np.random.default_rng(2)
+    found = [with_whole_blocks(EncodedTable(rows, DOMAIN), PROFILE, rng=rng)[0, :3].tolist() for _ in range(600)]
+    nulls = sum(codes == [2, 2, 2] for codes in found)
+    assert sum(2 in codes for codes in found) == nulls
+    assert 131 < nulls < 269  # a third of 600, give or take six standard deviations
 
 
 def test_whole_rows_are_left_as_they_are() -> None:

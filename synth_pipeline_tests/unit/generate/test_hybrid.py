@@ -92,6 +92,21 @@ def test_a_correction_is_the_same_as_block_and_bias_as_through_features() -> Non
     assert score.model.corrected(*score.effects(weights)).logits(rows) == pytest.approx(direct, abs=1e-5)
 
 
+def test_a_row_has_the_same_score_to_the_last_bit_whoever_else_is_in_the_table() -> None:
+    rng = np.random.default_rng(5)
+    domain, sizes = Domain(("a", "y"), (40, 100)), (3, 32)
+    table = np.zeros((140, sum(sizes)), np.float32)
+    table[:40, :3], table[40:, 3:] = rng.normal(size=(40, 3)), rng.normal(size=(100, 32))
+    block = rng.normal(size=(140, 100)).astype(np.float32)
+    model = TargetModel(1, (0, 1), np.array([0, 40]), block, np.zeros(100, np.float32))
+    score = TargetScore(domain, model, Features(table, sizes), np.zeros(35, np.float32), 1.0)
+    rows = np.stack([rng.integers(0, 40, 515), rng.integers(0, 100, 515)], axis=1).astype(np.int32)
+    whole = score(rows)
+    for fewer in (1, 2, 3, 5, 9, 17, 514):
+        assert np.array_equal(score(rows[fewer:]), whole[fewer:])
+        assert np.array_equal(score(rows[:-fewer]), whole[:-fewer])
+
+
 def test_calibration_gives_the_released_shares() -> None:
     rows = small_rows(3000, np.zeros(3), 5)
     model = small_model().corrected(np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32), np.zeros(2))

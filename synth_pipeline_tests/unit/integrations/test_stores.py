@@ -1,5 +1,6 @@
 import os
 import stat
+import time
 
 import pytest
 
@@ -55,6 +56,34 @@ def test_a_write_that_fails_leaves_the_old_value_and_nothing_else(tmp_path):
         store.write(half, "v")
     assert store.read(read, "v") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
+def test_what_a_killed_write_left_is_removed_by_a_write_a_day_later(tmp_path):
+    store = FolderStore(tmp_path, is_private=True)
+    for name in (".v.draft.0123456789ab", ".v.old.0123456789ab", ".w.draft.0123456789ab"):
+        write_into(tmp_path / name, days_ago=2)
+    write_into(tmp_path / ".v.draft.abcdef012345", days_ago=0)
+    store.write(lambda folder: write(folder, "new"), "v")
+    left = {".v.draft.abcdef012345", ".w.draft.0123456789ab", "v"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_a_write_that_was_killed_leaves_what_the_next_one_knows(tmp_path):
+    store = FolderStore(tmp_path, is_private=True)
+    unfinished = store.writing("v")
+    write(unfinished.__enter__())
+    (left,) = tmp_path.iterdir()
+    os.utime(left, (0, 0))
+    store.write(write, "v")
+    assert child_names(tmp_path) == ["v"]
+    assert not left.exists()
+
+
+def write_into(folder, *, days_ago):
+    folder.mkdir()
+    write(folder)
+    at = time.time() - days_ago * 25 * 3600
+    os.utime(folder, (at, at))
 
 
 def test_reading_what_is_not_there_says_what_to_do(tmp_path):

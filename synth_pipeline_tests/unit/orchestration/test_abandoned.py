@@ -53,6 +53,24 @@ def test_a_walk_that_is_under_way_keeps_its_budget(ledger, instance, status):
     assert spent_and_reserved(ledger) == (0.0, True)
 
 
+@pytest.mark.parametrize(
+    "status, replaced, given_back",
+    [
+        (dg.DagsterRunStatus.SUCCESS, "s", 1),
+        (dg.DagsterRunStatus.SUCCESS, "another", 0),
+        (dg.DagsterRunStatus.STARTED, "s", 0),
+    ],
+)
+def test_a_walk_whose_snapshot_is_taken_anew_gives_its_budget_back(ledger, instance, status, replaced, given_back):
+    reserved(ledger, a_run(instance, status))
+    assert give_back_abandoned(ledger, instance, dataset="clinic", replaced=replaced) == given_back
+
+
+def test_a_walk_that_read_stays_spent_when_its_snapshot_is_taken_anew(ledger, instance):
+    ledger.mark_read(reserved(ledger, a_run(instance, dg.DagsterRunStatus.SUCCESS)), stage="profile")
+    assert give_back_abandoned(ledger, instance, dataset="clinic", replaced="s") == 0
+
+
 def test_what_was_read_stays_spent(ledger, instance):
     ledger.mark_read(reserved(ledger, a_run(instance, dg.DagsterRunStatus.FAILURE)), stage="profile")
     assert give_back_abandoned(ledger, instance, dataset="clinic") == 0

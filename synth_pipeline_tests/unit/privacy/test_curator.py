@@ -1,6 +1,7 @@
 """The curator: answers cost, are recorded, and nothing leaves without them."""
 
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -112,6 +113,33 @@ def test_a_table_that_does_not_say_whose_each_row_is_is_refused_where_people_hav
     budget = Budget.for_walk(epsilon=1.0, delta=1e-5, discovered_columns=0)
     with pytest.raises(PrivacyError, match="whose each row is"):
         Curator(native, unit=PrivacyUnit("id", 2), budget=budget)
+
+
+def test_discoveries_beyond_the_delta_set_aside_are_refused_and_not_made() -> None:
+    curator = toy_curator(SPEC, toy_frame(200))
+    budget, asked = curator.budget, {"cost": 0.1 * curator.budget.cost, "stage": "profile", "purpose": "cities"}
+    half = budget.delta_of_each(2)
+    for _ in range(2):
+        curator.discover("city", delta=half, **asked)
+    before = curator.events
+    with pytest.raises(PrivacyError, match="set aside"):
+        curator.discover("city", delta=half, **asked)
+    assert curator.events == before
+    with pytest.raises(PrivacyError, match="set aside"):
+        toy_curator(SPEC, toy_frame(200)).discover("city", delta=1.1 * budget.discovery_delta, **asked)
+
+
+def test_after_batches_the_pool_does_not_pay_for_what_they_have_spent() -> None:
+    curator = toy_curator(SPEC, toy_frame(200))
+    view = curator.encoded(Encoder(build_profile(curator, SPEC.modelled, share=0.2)))
+    for noise in (4.0, 2.0, 1.0, 0.8, 0.6):
+        with suppress(PrivacyError):
+            view.poisson_batches(sample_rate=0.1, noise_multiplier=noise, steps=100, purpose="training")
+    before = curator.events
+    assert isinstance(before[-1], SubsampledGaussianEvent)
+    with pytest.raises(PrivacyError, match="bring the walk to"):
+        curator.count_rows(cost=curator.left_cost, stage="generator", purpose="rows")
+    assert curator.events == before
 
 
 def test_a_histogram_counts_every_row_once_and_nulls_last() -> None:

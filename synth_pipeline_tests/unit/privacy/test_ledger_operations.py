@@ -171,7 +171,7 @@ def test_each_stage_of_a_walk_announces_its_reading_once(ledger):
 
 def test_steps_out_of_order_are_refused(ledger):
     reservation = ledger.reserve(key(), charge(1.0), cap=CAP)
-    with pytest.raises(LedgerError, match="has read can be committed"):
+    with pytest.raises(LedgerError, match="only a walk that has read"):
         ledger.commit(reservation, reservation.charge.events, 1.0)
     ledger.mark_read(reservation)
     with pytest.raises(PrivacyError, match="at least one event"):
@@ -325,12 +325,29 @@ def test_a_lower_cap_later_shows_nothing_left(ledger):
     assert account.spent_epsilon > 2.0
 
 
+def test_a_lower_delta_later_says_that_it_is_what_lacks(ledger):
+    found = (GaussianPoolEvent(0.01), DiscoveryEvent(sigma=30.0, sensitivity=1, threshold=300, delta=1e-7))
+    first = ledger.reserve(key("a"), Charge(found, 1.0, DELTA), cap=CAP)
+    ledger.mark_read(first)
+    lower = Cap(3.0, 1e-8)
+    with pytest.raises(BudgetRefused, match="have the cap's delta raised"):
+        ledger.reserve(key("b"), charge(0.1, 1e-8), cap=lower)
+    assert ledger.account("adult", lower).to_dict()["spent_epsilon"] is None
+
+
 def test_a_reservation_of_another_ledger_is_refused(ledger, tmp_path):
     other = open_ledger(tmp_path / "other.sqlite")
     spend(other, "x")
     mine = ledger.reserve(key(), charge(1.0), cap=CAP)
     with pytest.raises(LedgerError, match="no reservation"):
         other.mark_read(mine)
+
+
+def test_a_path_may_hold_any_mark(tmp_path):
+    for name in ("a b", "q?x=1", "h#1", "p%41", "ü"):
+        open_ledger(tmp_path / name / "ledger.sqlite").reserve(key(), charge(1.0), cap=CAP)
+        assert open_ledger(tmp_path / name / "ledger.sqlite").head().entries == 1
+        assert not list((tmp_path / name).glob("*mode*"))
 
 
 def test_files_that_are_no_ledger_are_refused_in_one_line(tmp_path):

@@ -4,7 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
@@ -41,6 +41,10 @@ def tables(url):
         ),
         (f"postgresql://:{quote(SECRET, safe='')}@db/books", "postgresql://db/books"),
         (f"postgresql://me:{quote(SECRET, safe='')}@one:1,[::1]:2/books", "postgresql://me@one:1,[::1]:2/books"),
+        (
+            f"postgresql:///books?host=/var/run/pg&user=me&password={quote(SECRET, safe='')}",
+            "postgresql:///books?host=/var/run/pg&user=me",
+        ),
     ],
 )
 def test_an_address_knows_its_password_and_never_shows_it(url, shown):
@@ -64,7 +68,25 @@ def test_a_pickled_ledger_finds_its_password_in_the_environment_again(fresh_data
     assert open_ledger(fresh_database).head().entries == 1
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:secret@db:port/books", "postgresql://me:secret@db:99999999/b"])
+def test_an_address_without_a_host_before_the_path_is_connected_to(fresh_database):
+    parts = urlsplit(fresh_database)
+    words = f"host={parts.hostname}&port={parts.port}&user={parts.username}&password={PASSWORD}"
+    ledger = open_ledger(f"postgresql://{parts.path}?{words}")
+    ledger.reserve(key("a"), CHARGE, cap=CAP)
+    assert open_ledger(fresh_database).head().entries == 1
+    assert PASSWORD not in ledger.place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:secret@db:port/books",
+        "postgresql://me:secret@db:99999999/b",
+        "postgresql://me:12#secret@db/b",
+        "postgresql://me:12?secret=1@db/b",
+        "postgresql://me:12/secret@db/b",
+    ],
+)
 def test_what_is_no_address_is_refused_without_being_repeated(url):
     with pytest.raises(LedgerError, match="no PostgreSQL URL") as refusal:
         open_ledger(url)

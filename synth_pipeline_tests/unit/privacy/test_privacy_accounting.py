@@ -7,6 +7,7 @@ import pytest
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy import accounting
 from synth_pipeline.privacy.accounting import composed_epsilon, filter_epsilon, filter_room
+from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.events import (
     DiscoveryEvent,
     DiscreteGaussianEvent,
@@ -153,6 +154,14 @@ def test_walks_with_training_in_the_filter_stay_close_to_their_joint_composition
 
 def test_the_filter_is_unbounded_when_failure_probabilities_use_up_delta():
     assert filter_epsilon([[DiscoveryEvent(10.0, 1, 60, 6e-6)]] * 2, DELTA) == math.inf
+
+
+@pytest.mark.parametrize("discoveries", [1, 2, 5, 40])
+@pytest.mark.parametrize("delta", [1e-6, 0.05])
+def test_several_discoveries_keep_a_walk_within_its_epsilon(discoveries, delta):
+    budget = Budget.for_walk(epsilon=1.0, delta=delta, discovered_columns=discoveries)
+    each = DiscoveryEvent(sigma=1e9, sensitivity=1, threshold=1, delta=budget.delta_of_each(discoveries))
+    assert composed_epsilon([GaussianPoolEvent(budget.cost), *[each] * discoveries], delta) <= 1.0
 
 
 def test_the_room_the_filter_leaves_is_exactly_what_one_more_walk_may_take():

@@ -67,6 +67,7 @@ def test_the_tail_is_the_sum_of_the_mass_function():
 def test_the_tail_of_very_wide_noise_errs_upwards():
     assert tail_probability(2e5, 400_000) == pytest.approx(0.02275, rel=1e-3)
     assert tail_probability(99_999.0, 200_000) <= 0.5 * math.erfc(2 / math.sqrt(2)) * 1.0001
+    assert tail_probability(100_001.0, -100_001) >= tail_probability(99_999.0, -99_999)
 
 
 def test_the_exponential_mechanism_finds_a_clear_winner_and_charges_its_epsilon():
@@ -86,6 +87,25 @@ def test_the_threshold_is_the_smallest_that_covers_one_row():
     threshold = discovery_threshold(sigma, delta, KeyReach())
     assert tail_probability(sigma, threshold - 1) <= delta / (1 + delta)
     assert tail_probability(sigma, threshold - 2) > delta / (1 + delta)
+
+
+def spread_rows(rows: int, most: int):
+    """Every way to put at most so many rows on keys, the heaviest key first."""
+    yield ()
+    for first in range(1, min(rows, most) + 1):
+        for rest in spread_rows(rows - first, first):
+            yield (first, *rest)
+
+
+@pytest.mark.parametrize("rows, weight", [(1, 1), (2, 3), (3, 12), (5, 7), (6, 60), (6, 97)])
+@pytest.mark.parametrize("sigma", [1.5, 4.0, 30.0])
+def test_no_way_to_spread_a_persons_rows_publishes_a_new_key_more_often_than_stated(rows, weight, sigma):
+    delta = 1e-3
+    threshold = discovery_threshold(sigma, delta, KeyReach(rows, weight))
+    for kept in range(1, rows + 1):
+        for spread in spread_rows(kept, kept):
+            none = math.prod(1 - tail_probability(sigma, threshold - places * (weight // kept)) for places in spread)
+            assert 1 - none <= delta / (1 + delta) + 1e-15
 
 
 def test_the_threshold_grows_with_noise_rows_and_smaller_delta():

@@ -1,7 +1,5 @@
 """Columns of unusual shape in the profile: long scales, long lists, calendars, few exact values, heavy tails, small tables."""
 
-import logging
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,14 +149,12 @@ def test_nothing_that_stands_out_changes_nothing() -> None:
     assert without_noise_tails(counts, np.full(3, 100.0)).tolist() == counts.tolist()
 
 
-def test_a_small_table_is_warned_of_and_a_large_one_is_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_small_table_is_warned_of_and_a_large_one_is_not() -> None:
     columns: dict[str, dict[str, object]] = {f"c{i}": {"kind": "integer", "min": 0, "max": 9} for i in range(12)}
     rng = np.random.default_rng(0)
-    with caplog.at_level(logging.WARNING, logger="synth_pipeline"):
-        small = profile_of(pd.DataFrame({name: rng.integers(0, 10, 500) for name in columns}), columns, 1.0)
+    small = profile_of(pd.DataFrame({name: rng.integers(0, 10, 500) for name in columns}), columns, 1.0)
     assert len(small.warnings) == 1
     assert "12 columns at ε = 1" in small.warnings[0]
-    assert small.warnings[0] in caplog.text
     large = profile_of(pd.DataFrame({name: rng.integers(0, 10, 30_000) for name in columns}), columns, 1.0)
     assert large.warnings == ()
     assert large.noise <= WEAK < small.noise

@@ -80,6 +80,11 @@ def test_csv_fields_that_do_not_parse_are_counted_and_not_shown(tmp_path):
     assert not any(value in message for value in ("3O", "secret", "maybe", "31.1.2020", "one;"))
 
 
+def test_true_and_false_written_as_numbers_by_pandas_are_read(tmp_path):
+    text = HEADER + "x,30,3,1.5,007,1,1.0,1,2020-01-31\nx,30,3,1.5,007,1,0.0,1,2020-01-31\n"
+    assert read_table(write(tmp_path / "t.csv", text), SPEC)["member"].tolist() == [True, False]
+
+
 def test_csv_without_a_spec_is_read_as_the_narrowest_kind(tmp_path):
     text = "a,b,c,d,e,f\n1,1.5,007,true,2020-01-31,\n2,3,12,False,2021-01-31,\n"
     frame = read_table(write(tmp_path / "t.csv", text))
@@ -123,6 +128,39 @@ def test_the_dtype_of_a_nullable_column_does_not_tell_whether_a_null_occurs(tmp_
     pq.write_table(table, tmp_path / "t.parquet")
     frame = read_table(tmp_path / "t.parquet", SPEC)
     assert [str(dtype) for dtype in frame.dtypes] == ["float64", "object"]
+
+
+@pytest.mark.parametrize("number", [2, None])
+def test_the_dtype_of_an_identifier_does_not_tell_whether_a_null_occurs(tmp_path, number):
+    spec = Spec.from_mapping(
+        {
+            "dataset": "people",
+            "privacy": {"epsilon": 1, "unit": {"column": "person", "max_rows": 2}},
+            "columns": {
+                **{name: {"kind": "identifier"} for name in ("person", "serial", "seal")},
+                "age": {"kind": "integer", "min": 0, "max": 120},
+            },
+        }
+    )
+    truth = None if number is None else True
+    table = pa.table(
+        {"person": [7, 8], "serial": pa.array([1, number], pa.int32()), "seal": [False, truth], "age": [30, 40]}
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet", spec)
+    assert [str(dtype) for dtype in frame.dtypes] == ["int64", "int32", "bool", "int64"]
+
+
+def test_a_person_who_is_null_stays_null_to_be_refused(tmp_path):
+    spec = Spec.from_mapping(
+        {
+            "dataset": "people",
+            "privacy": {"epsilon": 1, "unit": {"column": "person", "max_rows": 2}},
+            "columns": {"person": {"kind": "identifier"}, "age": {"kind": "integer", "min": 0, "max": 120}},
+        }
+    )
+    pq.write_table(pa.table({"person": pa.array([7, None], pa.int64()), "age": [30, 40]}), tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", spec)["person"].isna().tolist() == [False, True]
 
 
 def test_a_named_index_in_a_parquet_file_is_a_column(tmp_path):

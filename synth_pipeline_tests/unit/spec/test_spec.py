@@ -49,6 +49,14 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return content
 
 
+def test_of_very_many_faults_a_dozen_is_named_and_the_rest_counted() -> None:
+    columns = {f"c{number}": {"kind": "integer", "max": 9} for number in range(30)}
+    with pytest.raises(SpecError) as refusal:
+        Spec.from_mapping({"dataset": "d", "columns": columns, "privacy": {"epsilon": 1}})
+    assert str(refusal.value).count("min: missing") == 12
+    assert str(refusal.value).endswith("; and 18 more")
+
+
 def test_the_whole_contract_is_read() -> None:
     spec = Spec.from_mapping(WHOLE)
     assert list(spec.modelled) == ["age", "income_usd", "workclass", "education", "member", "visit_at", "city"]

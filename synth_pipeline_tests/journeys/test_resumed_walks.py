@@ -1,0 +1,75 @@
+"""A walk that Dagster goes on with in later runs: charged once, read once a stage, and only as it was opened."""
+
+import pytest
+
+from synth_pipeline.errors import LedgerError
+from synth_pipeline.orchestration.code_location import build_defs
+from synth_pipeline.orchestration.failures import failure_of
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.launch import open_instance
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline_tests.dagster_example import clinic_rows, make_place
+
+KEYS = DatasetKeys("clinic")
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = make_place(tmp_path)
+    made.put("visits", clinic_rows(300))
+    with open_instance(made.home) as instance:
+        instance.add_dynamic_partitions(KEYS.partitions_name, ["visits"])
+    return made
+
+
+def materialize(place, name):
+    """Materialize one asset in a run of its own, as a person on the web page would; why it failed, or None."""
+    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": StageRuntime(seed=1)})
+    with open_instance(place.home) as instance:
+        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
+            instance=instance,
+            partition_key="visits",
+            asset_selection=[KEYS.asset(name)],
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return failure_of(result)
+
+
+def kinds(place):
+    return [entry.kind for entry in open_ledger(place.home.ledger).history()]
+
+
+def test_a_generator_that_failed_before_it_read_goes_on_in_a_later_run_and_nothing_is_charged_twice(place, monkeypatch):
+    assert [materialize(place, name) for name in ("real_snapshot", "profile")] == [None, None]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SYNTH_PIPELINE_LEDGER", "another.sqlite")
+        assert isinstance(materialize(place, "generator"), LedgerError)
+    assert kinds(place) == ["reserve", "read"]
+    assert "has read its snapshot before" in str(materialize(place, "profile"))
+    assert materialize(place, "generator") is None
+    assert kinds(place) == ["reserve", "read", "read", "commit"]
+    account = open_ledger(place.home.ledger).account("clinic")
+    assert account.spent_epsilon <= account.walks[0].reservation.charge.epsilon
+    assert "is spent already" in str(materialize(place, "generator"))
+    assert kinds(place) == ["reserve", "read", "read", "commit"]
+
+
+def test_a_walk_is_not_gone_on_with_under_another_specification(place):
+    assert materialize(place, "real_snapshot") is None
+    spec = place.own / "clinic" / "defs.yaml"
+    text = spec.read_text()
+    spec.write_text(f"{text}  rows: 77\n")
+    failure = materialize(place, "profile")
+    assert isinstance(failure, LedgerError)
+    assert "(reservation 1) by another version of the specification or of this program" in str(failure)
+    assert kinds(place) == ["reserve"]
+    spec.write_text(text)
+    assert materialize(place, "profile") is None
+
+
+def test_a_snapshot_that_is_taken_twice_holds_one_reservation(place):
+    assert [materialize(place, "real_snapshot") for _ in range(2)] == [None, None]
+    assert kinds(place) == ["reserve", "release", "reserve"]
+    assert materialize(place, "profile") is None
