@@ -23,6 +23,14 @@ class InterruptedTable(pd.DataFrame):
         raise KeyboardInterrupt
 
 
+@pytest.fixture(autouse=True)
+def heard_interrupts():
+    """Ctrl-C as in a terminal, also where the tests run in the background of a shell, which has processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def spec():
     return example_spec()
