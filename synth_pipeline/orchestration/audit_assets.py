@@ -5,6 +5,10 @@ The attacks read real rows: what they find is internal, a diagnostic, and stops 
 """
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
 
 import dagster as dg
 from pandas import DataFrame
@@ -12,6 +16,7 @@ from pandas import DataFrame
 from synth_pipeline import walk as stages
 from synth_pipeline.audit.attack import headline, summary_lines
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.errors import LedgerError, TableError
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
@@ -58,11 +63,11 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
         origin = one_origin([real_snapshot, generator, synthetic_table], where=f"{spec.dataset}/privacy_audit")
         tell, frame = runtime.teller("privacy_audit", event_log(context)), synthetic_table.value
         with private_stage("privacy_audit", home.private, log=event_log(context)):
-            attacked = stages.attack(real_snapshot.value, frame, spec, progress=lambda message: tell(message, 0.0))
+            attacks = _attacks(real_snapshot.value, frame, spec, lambda message: tell(message, 0.0))
             # Of released rows, so nothing here is private; but its replays warn, like any walk over a few hundred rows, and nobody asks.
             audited = stages.audit(generator.value.spec, frame, runs=runtime.audit_runs, progress=tell)
         page = home.private.write(
-            lambda folder: (folder / ATTACKS_PAGE).write_text(attack_page(attacked), encoding="utf-8"),
+            lambda folder: (folder / ATTACKS_PAGE).write_text(attacks.page, encoding="utf-8"),
             spec.dataset,
             context.partition_key,
             ATTACKS,
@@ -76,14 +81,31 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
             "verdict": Released(audited.summary),
             "findings": Released(display.finding_table(audited.findings)),
             "attack_page": Released(dg.MetadataValue.path(str(page / ATTACKS_PAGE))),
-            "attacks": Internal(
-                {"headline": headline(attacked), "lines": summary_lines(attacked), "report": attacked.to_dict()}
-            ),
+            "attacks": Internal(attacks.found),
             **record.entries,
         }
         return gate(home, context).materialized(Made(audited, origin), entries, checks=[_result(audited)])
 
     return [privacy_audit]
+
+
+@dataclass(frozen=True, repr=False)
+class _Attacks:
+    """What the attacks found, as plain data and as a page; internal."""
+
+    found: dict[str, Any]
+    page: str
+
+
+def _attacks(snapshot: Snapshot, frame: DataFrame, spec: Spec, tell: Callable[[str], None]) -> _Attacks:
+    """Attacks are no gate: where they cannot be made, as with too few people, that is what is kept, and the walk goes on."""
+    try:
+        attacked = stages.attack(snapshot, frame, spec, progress=tell)
+    except (TableError, LedgerError) as refusal:
+        words = f"not attacked: {refusal}"
+        return _Attacks({"headline": words}, f"<!doctype html><meta charset='utf-8'><p>{escape(words)}</p>\n")
+    found = {"headline": headline(attacked), "lines": summary_lines(attacked), "report": attacked.to_dict()}
+    return _Attacks(found, attack_page(attacked))
 
 
 def _declared(spec: Spec) -> dg.AssetCheckSpec:

@@ -114,6 +114,10 @@ class ReleasedModel:
         if rows is None or not 1 <= rows <= MOST_ROWS:
             asked_for = "none" if rows is None else f"{rows:,}"
             raise ModelError(f"rows: {asked_for} asked for; a table has between 1 and {MOST_ROWS:,} rows")
+        return self._sampled(rows, where, rng)
+
+    def _sampled(self, rows: int, where: str | None, rng: np.random.Generator) -> pd.DataFrame:
+        """Rows of the model's law, under the condition where one is asked for, dealt to people where these have several."""
         people = self.profile.people
         rules = Rules.from_spec(self.spec)
         asked = None if where is None else parse_predicate(where, self.columns, where="--where")

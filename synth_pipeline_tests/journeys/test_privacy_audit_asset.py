@@ -85,3 +85,11 @@ def test_a_contradiction_fails_the_check_and_stops_the_release(walked, monkeypat
     _, failure = again(place, ["release"])  # alone, after the failed audit
     assert isinstance(failure, CheckFailed)
     assert "do not hand out anything" in str(failure)
+
+
+def test_a_table_of_too_few_people_to_attack_is_released_and_the_reason_is_kept(tmp_path):
+    place = make_place(tmp_path, generator={"kind": "independent"})
+    place.put("visits", clinic_rows(60))
+    report = run_walk("clinic", home=place.home.folder, own=place.own)
+    assert (report.release / "certificate.json").is_file()
+    assert "not attacked" in report.attacks_path.read_text()
