@@ -39,8 +39,9 @@ ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=.
 test: $(STAMP) ## every test that is not slow
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --capture=no
 
-test-slow: $(STAMP) ## the slow tests
+test-slow: $(STAMP) ## the slow tests, and the properties on new random examples
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --capture=no
+	$(BIN)/python -m pytest synth_pipeline_tests/properties -n $(WORKERS) --dist loadfile --capture=no --hypothesis-profile=explore
 
 lint: $(STAMP) ## ruff, pyright, import-linter, typos
 	$(BIN)/ruff check

@@ -1,8 +1,15 @@
 """Fixtures that tests in several folders share: a PostgreSQL server a worker, a fresh database a test, and a ledger's two places."""
 
 import pytest
+from hypothesis import settings
 
 from synth_pipeline_tests.postgres_server import installed_programs, running_server
+
+# `make test` tries the same examples every time, so that it fails for a change and not by lot; `make test-slow` explores
+# (--hypothesis-profile=explore).
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
