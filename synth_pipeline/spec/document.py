@@ -92,6 +92,7 @@ class Spec(Section):
         wanted = {"benchmark.target": [self.benchmark.target] if self.benchmark else []}
         wanted |= {f"columns.{name}.determined_by": [parent] for name, parent in self.determined.items()}
         wanted["fairness.sensitive"] = list(self.fairness.sensitive) if self.fairness else []
+        wanted["drift.ignore"] = list(self.drift.ignore) if self.drift else []
         for key, names in wanted.items():
             for name in names:
                 if name not in self.modelled:
@@ -112,12 +113,24 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
+    def _drift_leaves_a_budget(self) -> "Spec":
+        if self.drift is None or self.drift.mode == "schedule":
+            return self
+        if self.drift.epsilon > 0.5 * self.privacy.epsilon:
+            raise ValueError(
+                f"drift.epsilon ({self.drift.epsilon:g}) is part of privacy.epsilon ({self.privacy.epsilon:g}); at most half of it"
+            )
+        if self.drift.mode == "sparse_vector" and self.privacy.cohorts.by == "disjoint":
+            raise ValueError(
+                "drift.mode: sparse_vector saves budget where the same people are in many snapshots; with disjoint cohorts use test"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_what_is_built(self) -> "Spec":
         for key, is_asked, remedy in (
-            ("drift", self.drift is not None, "leave the section out"),
             ("fairness", self.fairness is not None, "leave the section out"),
             ("release.approval: auto", self.release.approval == "auto", "use manual"),
-            ("source.uri with a scheme", self.source is not None and "://" in self.source.uri, "use a local folder"),
         ):
             if is_asked:
                 raise ValueError(f"{key}: not built yet; {remedy}")
@@ -214,7 +227,7 @@ class Spec(Section):
 
     def with_source_relative_to(self, folder: Path) -> "Spec":
         """The same specification with a relative `source.uri` resolved against a folder."""
-        if self.source is None or Path(self.source.uri).is_absolute():
+        if self.source is None or self.source.scheme != "file" or Path(self.source.uri).is_absolute():
             return self
         return self.model_copy(
             update={"source": self.source.model_copy(update={"uri": str((folder / self.source.uri).resolve())})}

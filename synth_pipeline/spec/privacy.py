@@ -100,12 +100,13 @@ class Cohorts(Section):
         return self
 
     def touched_by(self, snapshot: str) -> tuple[str, ...]:
-        """Return the blocks that a snapshot touches, sorted.
+        """Return the blocks that a snapshot touches, sorted; another content of the same name (`name@2`) holds the same people.
 
         Example:
             >>> Cohorts(by="blocks", of={"2026-h1*": ("q1", "q2"), "*": ("staff",)}).touched_by("2026-h1-final")
             ('q1', 'q2', 'staff')
         """
+        snapshot = snapshot.partition("@")[0]
         if self.by == "disjoint":
             return (snapshot,)
         touched = {block for pattern, blocks in self.of.items() if fnmatchcase(snapshot, pattern) for block in blocks}
@@ -116,7 +117,10 @@ class Privacy(Section):
     """The guarantee: ε, δ, whose privacy, and the cap over time."""
 
     epsilon: float = Field(
-        gt=0, le=100, allow_inf_nan=False, description="ε of one full walk: profile + generator; nothing outside it."
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="ε of one full walk: drift report, profile and generator; nothing outside it.",
     )
     delta: float = Field(
         default=1e-6, gt=0, lt=0.01, description="δ of one full walk; well below 1 / number of people."

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from synth_pipeline.spec.section import Section
 
@@ -14,11 +14,55 @@ Severity: TypeAlias = Literal["block", "warn"]
 
 
 class Source(Section):
-    """Where fresh snapshots of the real table arrive."""
+    """Where fresh snapshots of the real table arrive.
 
-    uri: str = Field(description="Folder of the snapshots: a local path (relative to the file that declares it).")
-    format: Literal["parquet", "csv"] = Field(default="parquet", description="File format of the snapshots.")
-    pattern: str = Field(default="*.parquet", description="Which files of the folder are snapshots (shell pattern).")
+    Credentials are never written here: S3 takes them as boto3 does (environment, profile, role), PostgreSQL as libpq does.
+    """
+
+    uri: str = Field(
+        description="Where snapshots arrive: a local folder (relative to the file that declares it), s3://bucket/prefix, or"
+        " postgresql://user@host:port/database."
+    )
+    format: Literal["parquet", "csv"] = Field(
+        default="parquet", description="File format of the snapshots; of no matter to a database."
+    )
+    pattern: str = Field(
+        default="*.parquet", description="Which files below the folder or prefix are snapshots (shell pattern)."
+    )
+    endpoint: str | None = Field(
+        default=None, description="S3: address of an S3-compatible store, such as http://127.0.0.1:9000; null: AWS."
+    )
+    query: str | None = Field(
+        default=None, description="PostgreSQL: the query whose rows are a snapshot; it may use %(since)s and %(until)s."
+    )
+    watermark: str | None = Field(
+        default=None,
+        description="PostgreSQL: query of one value that grows when a new snapshot is there, such as the number of the last load.",
+    )
+
+    @property
+    def scheme(self) -> Literal["file", "s3", "postgresql"]:
+        """Kind of the source."""
+        if self.uri.startswith("s3://"):
+            return "s3"
+        return "postgresql" if self.uri.startswith(("postgresql://", "postgres://")) else "file"
+
+    @model_validator(mode="after")
+    def _parts_fit_the_scheme(self) -> "Source":
+        if "://" in self.uri and self.scheme == "file":
+            found = self.uri.partition("://")[0]
+            raise ValueError(f"uri: {found}:// is not supported; use a local folder, s3:// or postgresql://")
+        if self.scheme == "postgresql" and (self.query is None or self.watermark is None):
+            raise ValueError("a postgresql:// source needs `query` (the rows) and `watermark` (what tells of new ones)")
+        if self.scheme != "postgresql" and (self.query is not None or self.watermark is not None):
+            raise ValueError("`query` and `watermark` go with a postgresql:// source; leave them out")
+        if self.scheme != "s3" and self.endpoint is not None:
+            raise ValueError("`endpoint` goes with an s3:// source; leave it out")
+        if "@" in self.uri and ":" in self.uri.partition("://")[2].rpartition("@")[0]:
+            raise ValueError(
+                "uri: holds a password; leave it out and set it in the environment (PGPASSWORD, or ~/.pgpass)"
+            )
+        return self
 
 
 class GeneratorSpec(Section):
@@ -54,12 +98,38 @@ class Fairness(Section):
 
 
 class Drift(Section):
-    """Private comparison of a fresh snapshot with the released profile."""
+    """Private comparison of a fresh snapshot with the released profile, and what follows from it."""
 
-    epsilon: float = Field(gt=0, description="ε of one drift report.")
-    on_drift: Literal["reuse", "resample", "refresh", "refit"] = Field(
-        default="refit", description="What happens when drift is found."
+    epsilon: float = Field(
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="ε of one drift report; a part of privacy.epsilon, not beside it.",
     )
+    on_drift: Literal["reuse", "resample", "refresh", "refit"] = Field(
+        default="refit",
+        description="What happens when drift is found: refit trains anew; refresh keeps the old noisy tables as a prior and spends"
+        " refresh_share of ε on what changed; resample draws new rows from the old generator; reuse only reports.",
+    )
+    mode: Literal["test", "sparse_vector", "schedule"] = Field(
+        default="test",
+        description="test: every snapshot is tested at `epsilon`; sparse_vector: one `epsilon` pays for all snapshots up to the first"
+        " alarm; schedule: nothing is tested, and every snapshot is treated as `on_drift` says.",
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Chance of a false alarm of one report over all its tests together."
+    )
+    pairs: int = Field(
+        default=8,
+        ge=0,
+        le=200,
+        description="Released pairs of columns that are tested beside the columns; a public number.",
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(),
+        description="Columns that are expected to move, such as the year: they raise no alarm, and a refresh always measures them anew.",
+    )
+    refresh_share: float = Field(default=0.5, gt=0, le=1, description="Share of the walk's ε that a refresh spends.")
 
 
 class ReleaseSpec(Section):

@@ -131,11 +131,14 @@ REFUSED = [
     ("rows", 0, "rows must be `match` or a number of at least 1"),
     ("holdout", 0.95, "holdout"),
     ("generator/kind", "magic", "generator.kind"),
-    ("drift", {"epsilon": 0.05}, "drift: not built yet"),
+    ("drift", {"epsilon": 0.9}, "drift.epsilon (0.9) is part of privacy.epsilon"),
+    ("drift", {"epsilon": 0.05, "ignore": ["aeg"]}, "drift.ignore: no modelled column 'aeg'"),
     ("fairness", {"sensitive": ["age"]}, "fairness: not built yet"),
     ("privacy/cap/period", "monthly", "use year, quarter, month, week, day"),
     ("release/approval", "auto", "release.approval: auto: not built yet"),
-    ("source/uri", "s3://bucket/adult", "not built yet; use a local folder"),
+    ("source/uri", "gs://bucket/adult", "gs:// is not supported; use a local folder, s3:// or postgresql://"),
+    ("source/uri", "postgresql://db/claims", "needs `query` (the rows) and `watermark`"),
+    ("source/uri", "s3://me:secret@bucket/adult", "holds a password; leave it out"),
 ]
 
 
