@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint ui bench clean
+.PHONY: help install demo demo-live test test-slow lint ui bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP) ## the main job, end to end, on a real table
 	$(BIN)/synth-pipeline demo
+
+demo-live: $(STAMP) ## five snapshots arrive by themselves under Dagster's daemon, on port PORT; about eight minutes
+	$(BIN)/synth-pipeline demo --live --port $(PORT)
 
 ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=... is given
 	$(BIN)/synth-pipeline ui --port $(PORT)

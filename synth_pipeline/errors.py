@@ -30,6 +30,14 @@ class TableError(SynthPipelineError, ValueError):
     """A table or file does not hold what its specification declares."""
 
 
+class StoreError(SynthPipelineError, OSError):
+    """A store of values cannot be read or written: no space, no permission, no answer; what was stored before stands."""
+
+
+class SourceError(SynthPipelineError, RuntimeError):
+    """A source of snapshots cannot be reached, or its content has changed meanwhile; trying again may help."""
+
+
 class PredicateError(SynthPipelineError, ValueError):
     """A SQL condition does not parse, names an unknown column, or compares what cannot be compared."""
 
@@ -42,12 +50,20 @@ class PrivacyError(SynthPipelineError, ValueError):
     """A request that would break, or cannot be covered by, the differential-privacy guarantee."""
 
 
+class StageStopped(PrivacyError):
+    """A stage that reads rows was stopped by an error that is not ours, whose words are withheld; trying again may help."""
+
+
 class ModelError(SynthPipelineError, ValueError):
     """A saved generator cannot be read, or does not fit the request."""
 
 
 class LedgerError(SynthPipelineError, RuntimeError):
     """The budget ledger cannot be read, is in use, or its chain of entries is broken."""
+
+
+class LedgerUnreachable(LedgerError):
+    """The ledger does not answer: its server is down, its file is held or its disk is full; trying again may help."""
 
 
 class BudgetRefused(SynthPipelineError, RuntimeError):

@@ -3,16 +3,20 @@
     open_walk ─► take ─► profile ─► train ─► synthesize ─► validate ─► benchmark, attack ─► audit ─► assemble
      reserve    private  charged    charged   free          free       internal             free     released
 
+Where drift is tested and a release is in force, the walk begins with a small charge, and what it finds decides what the rest is:
+
+    open_drift_report ─► take ─► compare ─► decide ─► refit, refresh: open_walk and on as above
+                                 charged              resample: new rows of the generator in force; reuse: the release in force stands
+
 Each stage is one function; `run_walk` calls them one after another, and Dagster (see `orchestration`) calls the same ones from its assets,
-each in a process of its own. Raw rows live in a `Snapshot` and go no further than a `Curator`; what `profile` and `train` return is
-released.
+each in a process of its own. Raw rows live in a `Snapshot` and go no further than a `Curator`; what `compare`, `profile` and `train` return
+is released.
 """
 
 import logging
 import uuid
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,28 +26,77 @@ from synth_pipeline.audit.verdict import MechanismAudit, audit_mechanism
 from synth_pipeline.benchmark.measure import score
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
-from synth_pipeline.encode.identifier import check_providers
-from synth_pipeline.errors import CheckFailed, LedgerError, SynthPipelineError
+from synth_pipeline.drift.decision import Decision, Kind, PriorFacts, decide
+from synth_pipeline.drift.measure import measure_drift
+from synth_pipeline.drift.report import DriftReport
+from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, ModelError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
-from synth_pipeline.generate.plan import Plan, make_plan
+from synth_pipeline.generate.plan import make_plan
+from synth_pipeline.generate.protocol import Generator as TrainedGenerator
 from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.outcome import DriftOutcome, Prior, Profiled, Renewal, WalkResult
 from synth_pipeline.privacy.curator import Curator
-from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger, Reservation, WalkKey
+from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger
 from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
-from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.profile.person import profiled_columns
+from synth_pipeline.profile.refresh import refresh_profile
+from synth_pipeline.profile.share import ROW_COUNT_SHARE
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
 from synth_pipeline.release.model import ReleasedModel, resolved_columns
-from synth_pipeline.release.origin import code_version, release_facts
+from synth_pipeline.release.origin import release_facts
 from synth_pipeline.report.release_page import release_report
+from synth_pipeline.reserve import (
+    Walk,
+    check_spec,
+    give_back,
+    given_back_unread,
+    has_reserved,
+    open_drift_report,
+    open_walk,
+    resume_drift_report,
+    resume_walk,
+)
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.evaluate import check
 from synth_pipeline.validate.expectation import Expectation, Outcome
 from synth_pipeline.validate.suite import build_suite
+
+__all__ = [
+    "DriftOutcome",
+    "Prior",
+    "Profiled",
+    "Renewal",
+    "Walk",
+    "WalkResult",
+    "assemble",
+    "attack",
+    "audit",
+    "benchmark",
+    "check_spec",
+    "compare",
+    "expectations",
+    "fit",
+    "give_back",
+    "given_back_unread",
+    "is_compared",
+    "open_drift_report",
+    "open_walk",
+    "profile",
+    "release_facts",
+    "require_kept",
+    "require_passed",
+    "resume_drift_report",
+    "resume_walk",
+    "run_walk",
+    "settle",
+    "share_of",
+    "synthesize",
+    "take",
+    "train",
+]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,132 +105,6 @@ AUDITED_ROWS = 1_000
 
 AUDIT_RUNS = 10_000
 """Transcripts, or canaries, of an audit."""
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A walk whose budget is reserved.
-
-    Attributes:
-        spec: the dataset's specification.
-        snapshot: name of the snapshot (its partition key).
-        plan: what it may charge.
-        ledger: where it is charged.
-        reservation: its place in the ledger.
-    """
-
-    spec: Spec
-    snapshot: str
-    plan: Plan
-    ledger: Ledger
-    reservation: Reservation
-
-    @property
-    def key(self) -> WalkKey:
-        """What makes this walk the same walk in another process."""
-        return self.reservation.key
-
-    def curator(self, snapshot: Snapshot, *, stage: str, spent: Sequence[Event] = ()) -> Curator:
-        """A curator over a snapshot's training rows, charged to this walk."""
-        unit = PrivacyUnit(self.spec.privacy.unit.column, self.spec.privacy.unit.max_rows)
-        return Curator(
-            snapshot.native,
-            unit=unit,
-            budget=self.plan.budget,
-            spent=spent,
-            before_first_answer=lambda: self.ledger.mark_read(self.reservation, stage=stage),
-        )
-
-
-@dataclass(frozen=True)
-class Profiled:
-    """What the profile stage releases.
-
-    Attributes:
-        profile: the released profile.
-        events: the DP events that it ran.
-    """
-
-    profile: Profile
-    events: tuple[Event, ...]
-
-
-@dataclass(frozen=True)
-class WalkResult:
-    """Where a walk ended.
-
-    Attributes:
-        model: the released model.
-        synthetic: the synthetic table.
-        outcomes: outcome of each expectation.
-        scorecard: scores on real rows; internal.
-        audit: the measured lower bound on ε, beside the claim.
-        release: folder of the bundle.
-        epsilon: ε that is proven for the release, that of the plan.
-    """
-
-    model: ReleasedModel
-    synthetic: pd.DataFrame
-    outcomes: tuple[Outcome, ...]
-    scorecard: Scorecard
-    audit: MechanismAudit
-    release: Path
-    epsilon: float
-
-
-def check_spec(spec: Spec) -> None:
-    """Everything about a specification that can be wrong before a file is opened: rules, invented columns.
-
-    Raises:
-        PredicateError: if a constraint does not parse or names no column.
-        ConstraintError: if constraints contradict one another.
-        SpecError: if an identifier's provider is unknown.
-    """
-    Rules.from_spec(spec).compile(spec.modelled)
-    check_providers(spec.identifiers)
-
-
-def open_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, cohort: str | None = None) -> Walk:
-    """Plan a walk from public facts and reserve its budget, before any row is read.
-
-    Args:
-        spec: the dataset's specification.
-        snapshot: name of the snapshot; the specification's cohorts say which blocks of people it touches.
-        ledger: where it is charged.
-        walk_id: identity of this attempt; a repeat with the same one finds its own reservation while nothing was read.
-        cohort: block of people to charge; default: those that the specification says, else everyone.
-
-    Raises:
-        BudgetRefused: if the cap would be passed; the ledger is unchanged.
-    """
-    check_spec(spec)
-    plan = make_plan(spec)
-    blocks = blocks_of(spec, snapshot) if cohort is None else cohort
-    reservation = ledger.reserve(_walk_key(spec, snapshot, walk_id), plan.charge(), cap=cap_of(spec), cohort=blocks)
-    return Walk(spec, snapshot, plan, ledger, reservation)
-
-
-def resume_walk(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str) -> Walk:
-    """The walk that another process opened, by the same specification and the same code.
-
-    Raises:
-        LedgerError: if there is none, or its budget is spent already.
-    """
-    record = ledger.find(_walk_key(spec, snapshot, walk_id))
-    if record is None or record.status == "committed":
-        state = _why_gone(ledger, spec.dataset, walk_id) if record is None else "is spent already in the ledger"
-        raise LedgerError(
-            f"{spec.dataset}/{snapshot}: this walk {state}; start again from {spec.dataset}/real_snapshot, which reserves anew"
-        )
-    return Walk(spec, snapshot, make_plan(spec), ledger, record.reservation)
-
-
-def _why_gone(ledger: Ledger, dataset: str, walk_id: str) -> str:
-    """Why a walk that was opened is not found under its key."""
-    held = [r.reservation for r in ledger.walks(dataset) if r.reservation.key.walk_id == walk_id and r.closed is None]
-    if not held:
-        return "has no reservation in the ledger"
-    return f"was opened (reservation {held[-1].number}) by another version of the specification or of this program"
 
 
 def take(walk: Walk, frame: pd.DataFrame, *, key: bytes, holdout: bool = True) -> Snapshot:
@@ -193,50 +120,128 @@ def take(walk: Walk, frame: pd.DataFrame, *, key: bytes, holdout: bool = True) -
         raise
 
 
-def give_back(walk: Walk, reason: str) -> None:
-    """Release a reservation of which nothing was read."""
-    record = walk.ledger.find(walk.key)
-    if record is not None and record.status == "reserved":
-        walk.ledger.release(walk.reservation, reason)
+def is_compared(spec: Spec, prior: PriorFacts | None, snapshot: str) -> bool:
+    """Whether a walk begins with a drift report: drift is tested, and another snapshot's release is in force to be compared with.
+
+    A snapshot whose own release is in force is walked anew because somebody asked for it.
+    """
+    if spec.drift is None or spec.drift.mode == "schedule" or prior is None or prior.snapshot == snapshot:
+        return False
+    return prior.spec_digest == spec.learnt_digest
 
 
-@contextmanager
-def given_back_unread(walk: Walk) -> Generator[None]:
-    """Whatever ends the block before the first answer, an interrupt too, gives the reservation back; what was read stays charged."""
-    try:
-        yield
-    except BaseException:
-        with suppress(LedgerError):  # out of reach, or another process was first: what ended the block is what is told
-            give_back(walk, "the walk ended before anything was read")
-        raise
+def compare(
+    walk: Walk, snapshot: Snapshot, prior: Prior, *, progress: Callable[[str, float], None] | None = None
+) -> DriftReport:
+    """Compare a snapshot with the release in force under DP, and commit the report's charge to the ledger.
+
+    Raises:
+        LedgerError: if the walk did not reserve a drift report.
+    """
+    drift = walk.spec.drift
+    if drift is None or not walk.is_drift_report or walk.plan.drift is None:
+        raise LedgerError(f"{walk.spec.dataset}/{walk.snapshot}: no drift report was reserved for this walk")
+    with walk.reading(snapshot, stage="drift_report") as (curator, _):
+        report = measure_drift(curator, prior.baseline, drift, progress=progress)
+        walk.commit(curator.events)
+    return report
 
 
-def profile(walk: Walk, snapshot: Snapshot, *, runtime: RuntimeConfig | None = None) -> Profiled:
-    """Measure the row count and every column; charged."""
-    engine = engine_for(walk.plan.generator)
-    curator = walk.curator(snapshot, stage="profile")
-    progress = (runtime or RuntimeConfig()).report
-    columns = profiled_columns(walk.spec, snapshot.dtypes)
-    released = build_profile(curator, columns, share=engine.profile_share, progress=progress)
+def settle(
+    spec: Spec, *, snapshot: str, walk_id: str, ledger: Ledger, prior: PriorFacts | None, report: DriftReport | None
+) -> Decision:
+    """What follows from a drift report, or from its absence, and from the budget that is left; released facts alone.
+
+    What the walk itself has reserved already counts as room.
+    """
+
+    def room(kind: Kind) -> str | None:
+        if kind not in ("refit", "refresh"):
+            return None
+        charge = make_plan(spec, share=share_of(spec, kind)).charge()
+        if has_reserved(spec, charge, snapshot=snapshot, ledger=ledger, walk_id=walk_id):
+            return None
+        try:
+            ledger.require_room(spec.dataset, charge, cap=cap_of(spec), cohort=blocks_of(spec, snapshot))
+        except BudgetRefused as refusal:
+            return str(refusal)
+        return None
+
+    if prior is not None and prior.snapshot == snapshot:
+        return Decision(
+            "refit", "the release in force is of this very snapshot, which is walked again because it was asked for"
+        )
+    return decide(spec, prior=prior, report=report, room=room)
+
+
+def share_of(spec: Spec, kind: Kind) -> float:
+    """Share of the walk's ε that a decision spends on profile and generator."""
+    return spec.drift.refresh_share if kind == "refresh" and spec.drift is not None else 1.0
+
+
+def profile(
+    walk: Walk, snapshot: Snapshot, *, renewal: Renewal | None = None, runtime: RuntimeConfig | None = None
+) -> Profiled:
+    """Measure the row count and every column, or in a refresh those that changed; charged."""
+    with walk.reading(snapshot, stage="profile", runtime=runtime) as (curator, runtime):
+        released = _profiled(walk, curator, snapshot, renewal=renewal, progress=runtime.report)
     for warning in released.warnings:
         _LOG.warning("%s", warning)
     return Profiled(released, curator.events)
 
 
-def train(walk: Walk, snapshot: Snapshot, profiled: Profiled, *, runtime: RuntimeConfig | None = None) -> ReleasedModel:
-    """Train the generator on what is left of the budget, and commit the walk to the ledger."""
-    engine = engine_for(walk.plan.generator)
-    curator = walk.curator(snapshot, stage="generator", spent=profiled.events)
-    rules = Rules.from_spec(walk.spec).compile(resolved_columns(walk.spec, profiled.profile))
-    generator = engine.fit(
+def _profiled(
+    walk: Walk,
+    curator: Curator,
+    snapshot: Snapshot,
+    *,
+    renewal: Renewal | None,
+    progress: Callable[[str, float], None],
+) -> Profile:
+    share, columns = engine_for(walk.plan.generator).profile_share, profiled_columns(walk.spec, snapshot.dtypes)
+    if renewal is None:
+        return build_profile(curator, columns, share=share, progress=progress)
+    report, cost = renewal.report, ROW_COUNT_SHARE * curator.budget.cost
+    return refresh_profile(
         curator,
-        profiled.profile,
-        engine.make_config(walk.spec),
-        budget=walk.plan.budget,
-        runtime=replace(runtime or RuntimeConfig(), rules=rules.tables),
+        renewal.prior.model.profile,
+        columns,
+        changed=renewal.changed,
+        fresh={} if report is None else report.fresh,
+        rows=curator.count_rows(cost=cost, stage="profile", purpose="row count") if report is None else report.rows,
+        share=share,
     )
-    walk.ledger.commit(walk.reservation, curator.events, walk.plan.epsilon)
-    return ReleasedModel(walk.spec.in_order(snapshot.dtypes), profiled.profile, generator, snapshot.dtypes)
+
+
+def train(
+    walk: Walk,
+    snapshot: Snapshot,
+    profiled: Profiled,
+    *,
+    renewal: Renewal | None = None,
+    runtime: RuntimeConfig | None = None,
+) -> ReleasedModel:
+    """Train the generator on what is left of the budget, and commit the walk to the ledger."""
+    with walk.reading(snapshot, stage="generator", spent=profiled.events, runtime=runtime) as (curator, runtime):
+        generator = _trained(walk, curator, profiled, renewal=renewal, runtime=runtime)
+        walk.commit(curator.events)
+    share = 1.0 if renewal is None else share_of(walk.spec, "refresh")
+    return ReleasedModel(walk.spec.in_order(snapshot.dtypes), profiled.profile, generator, snapshot.dtypes, share)
+
+
+def _trained(
+    walk: Walk, curator: Curator, profiled: Profiled, *, renewal: Renewal | None, runtime: RuntimeConfig
+) -> TrainedGenerator:
+    engine = engine_for(walk.plan.generator)
+    rules = Rules.from_spec(walk.spec).compile(resolved_columns(walk.spec, profiled.profile))
+    options = {"budget": walk.plan.budget, "runtime": replace(runtime, rules=rules.tables)}
+    config = engine.make_config(walk.spec)
+    if renewal is None:
+        return engine.fit(curator, profiled.profile, config, **options)
+    if engine.refresh is None:
+        raise ModelError(f"generator.kind: {engine.kind} cannot be refreshed; use drift.on_drift: refit")
+    prior = renewal.prior.model.generator
+    return engine.refresh(curator, profiled.profile, config, prior=prior, changed=renewal.changed, **options)
 
 
 def synthesize(model: ReleasedModel, *, rows: int | None = None, seed: int | None = None) -> pd.DataFrame:
@@ -381,7 +386,3 @@ def require_kept(audited: MechanismAudit) -> None:
     """
     if audited.is_contradiction:
         raise CheckFailed(f"audit: {audited.summary}; no release was written: do not hand out anything of this walk")
-
-
-def _walk_key(spec: Spec, snapshot: str, walk_id: str) -> WalkKey:
-    return WalkKey(spec.dataset, snapshot, spec.digest, code_version(), walk_id)

@@ -14,6 +14,7 @@ PRIVATE_ROOMS = ("privacy", "snapshot", "profile", "encode", "generate", "audit"
 CLAIMS = {
     "privacy/gate/output.py": "the line that says where output is kept",
     "orchestration/private_assets.py": "plans, charges, released profiles, ledger entries",
+    "orchestration/asset_options.py": "that a stage waits for its turn",
     "orchestration/released_assets.py": "post-processing of a released generator",
     "orchestration/audit_assets.py": "the audit of released data",
     "orchestration/checks.py": "what an expectation observed in a synthetic table",

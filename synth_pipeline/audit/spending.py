@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from synth_pipeline.audit.finding import Finding
 from synth_pipeline.generate.plan import Plan
-from synth_pipeline.privacy.accounting import bounded_range_mu, composed_epsilon, gaussian_delta
+from synth_pipeline.privacy.accounting import bounded_range_mu, composed_epsilon, gaussian_delta, pure_mu
 from synth_pipeline.privacy.events import (
+    AboveThresholdEvent,
     DiscoveryEvent,
     DiscreteGaussianEvent,
     Event,
@@ -55,6 +56,8 @@ def _cost(event: Event) -> float:
         return event.sensitivity**2 / event.sigma**2 if event.threshold > 1 else 0.0
     if isinstance(event, ExponentialEvent):
         return event.count * bounded_range_mu(event.epsilon) ** 2
+    if isinstance(event, AboveThresholdEvent):
+        return pure_mu(event.epsilon) ** 2
     return 0.0
 
 

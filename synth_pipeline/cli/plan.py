@@ -37,7 +37,7 @@ def plan(spec_path: str, *, as_json: bool) -> None:
 
 def _render(console: "Console", spec: "Spec", made: "Plan") -> None:
     console.print(f"{made.dataset}: one walk with the {made.generator} generator")
-    rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.lines]
+    rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.all_lines]
     table(console, ("stage", "purpose", "mechanism", "ε"), rows, right=("ε",))
     console.print(
         f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read."

@@ -38,6 +38,7 @@ class Engine:
         plan: what it will charge.
         fit: trains a generator.
         load: reads a saved one.
+        refresh: trains one on a fresh snapshot, from an earlier generator's noisy tables; None where the engine cannot.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Engine:
     plan: Callable[[Spec, Budget], EnginePlan]
     fit: Callable[..., Generator]
     load: Callable[[Path], Generator]
+    refresh: Callable[..., Generator] | None = None
 
 
 def chosen_kind(spec: Spec) -> str:
@@ -84,7 +86,15 @@ def engine_for(kind: str) -> Engine:
     if kind not in modules:
         raise SpecError(f"generator.kind: {kind}: not built yet; use {', '.join(modules)}")
     module: Any = import_module(modules[kind])
-    return Engine(kind, module.PROFILE_SHARE, module.make_config, module.plan, module.fit, module.load)
+    return Engine(
+        kind,
+        module.PROFILE_SHARE,
+        module.make_config,
+        module.plan,
+        module.fit,
+        module.load,
+        getattr(module, "refresh", None),
+    )
 
 
 def discovery_events(spec: Spec, budget: Budget) -> Sequence[Event]:

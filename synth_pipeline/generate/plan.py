@@ -1,17 +1,49 @@
-"""The plan: everything that a walk will charge, line by line, before a row is read."""
+"""The plan: everything that a walk will charge, line by line, before a row is read.
 
-from dataclasses import asdict, dataclass
+Where drift is tested, its report is paid from the walk's own pool: what is left of the μ² of (ε, δ) is the budget of profile and generator,
+whether or not there was a release to compare with. So the plan hangs on the specification alone.
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
-from synth_pipeline.privacy.accounting import composed_epsilon
+from synth_pipeline.errors import PrivacyError
+from synth_pipeline.generate.engine_registry import chosen_kind, discovery_events, engine_for
+from synth_pipeline.privacy.accounting import composed_epsilon, gaussian_epsilon, gaussian_mu
 from synth_pipeline.privacy.budget import Budget
-from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.events import Event, GaussianPoolEvent
 from synth_pipeline.privacy.ledger.contract import Charge, ChargeLine
 from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.profile.signal import rows_wanted
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn
+
+_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class DriftPlan:
+    """What a drift report will charge.
+
+    Attributes:
+        budget: its ε, at the walk's δ, and what they amount to.
+        events: what is reserved.
+        lines: the same for readers.
+    """
+
+    budget: Budget
+    events: tuple[Event, ...]
+    lines: tuple[ChargeLine, ...]
+
+    @property
+    def epsilon(self) -> float:
+        """Composed ε of the report alone."""
+        return composed_epsilon(self.events, self.budget.delta)
+
+    def charge(self) -> Charge:
+        """The charge that the ledger is asked to admit."""
+        return Charge(self.events, self.budget.epsilon, self.budget.delta, self.lines)
 
 
 @dataclass(frozen=True)
@@ -21,13 +53,14 @@ class Plan:
     Attributes:
         dataset: name of the dataset.
         generator: kind of engine.
-        budget: ε, δ and what they amount to.
-        events: what is reserved.
+        budget: ε, δ of profile and generator, and what they amount to.
+        events: what is reserved for them.
         lines: each charge with its part of the walk's ε, in proportion to its cost; they sum to ε. (Alone each would cost more than
             its part: the whole composes to less than a sum of ε taken one by one.)
         wanted: rows, or people where they may have several, from which on ε carries these columns without a warning; from public facts
             alone.
         counted: what is counted and noised: "rows", or "people" where they may have several rows.
+        drift: what the drift report before them charges, where one is asked for.
     """
 
     dataset: str
@@ -37,14 +70,26 @@ class Plan:
     lines: tuple[ChargeLine, ...]
     wanted: int = 1
     counted: Literal["rows", "people"] = "rows"
+    drift: DriftPlan | None = None
 
     @property
     def epsilon(self) -> float:
-        """Composed ε of everything reserved, at the walk's δ."""
+        """Composed ε of the whole walk, its drift report included, at the walk's δ."""
+        before = () if self.drift is None else self.drift.events
+        return composed_epsilon((*before, *self.events), self.budget.delta)
+
+    @property
+    def training_epsilon(self) -> float:
+        """Composed ε of profile and generator alone."""
         return composed_epsilon(self.events, self.budget.delta)
 
+    @property
+    def all_lines(self) -> tuple[ChargeLine, ...]:
+        """Every line of the walk, in the order in which it is charged."""
+        return self.lines if self.drift is None else (*self.drift.lines, *self.lines)
+
     def charge(self) -> Charge:
-        """The charge that the ledger is asked to admit."""
+        """The charge of profile and generator that the ledger is asked to admit."""
         return Charge(self.events, self.budget.epsilon, self.budget.delta, self.lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,25 +103,80 @@ class Plan:
             "epsilon": self.epsilon,
             "delta": self.budget.delta,
             f"{self.counted}_wanted": self.wanted,
-            "charges": [asdict(line) for line in self.lines],
+            "charges": [asdict(line) for line in self.all_lines],
         }
 
 
 def budget_of(spec: Spec) -> Budget:
-    """The budget of one walk of a dataset."""
-    discovered = sum(isinstance(column, CategoricalColumn) and column.discover for column in spec.modelled.values())
-    return Budget.for_walk(epsilon=spec.privacy.epsilon, delta=spec.privacy.delta, discovered_columns=discovered)
+    """The budget of profile and generator: the walk's, less what a drift report takes."""
+    whole, drift = _whole_budget(spec), _drift_budget(spec)
+    if drift is None:
+        return whole
+    aside = _together(whole.discovery_delta, drift.discovery_delta)
+    left = gaussian_mu(whole.epsilon, whole.delta - aside) ** 2 - drift.cost
+    if left <= 0:
+        raise PrivacyError(
+            f"drift.epsilon: {drift.epsilon:g} leaves nothing of the walk's ε = {whole.epsilon:g}; give it less"
+        )
+    epsilon = gaussian_epsilon(math.sqrt(left), whole.delta - whole.discovery_delta)
+    return Budget(min(epsilon, whole.epsilon), whole.delta, whole.discovery_delta)
 
 
-def make_plan(spec: Spec) -> Plan:
+def make_plan(spec: Spec, *, share: float = 1.0) -> Plan:
     """The plan of one walk of a dataset, from its specification alone.
+
+    Args:
+        spec: the dataset's specification.
+        share: share of its ε that profile and generator may spend; a refresh spends less than a refit.
 
     Raises:
         PrivacyError: if ε is too small for the charges that it must carry.
     """
     kind = chosen_kind(spec)
+    drift = _drift_plan(spec)
     budget = budget_of(spec)
+    budget = Budget(budget.epsilon * share, budget.delta, budget.discovery_delta)
     engine = engine_for(kind).plan(spec, budget)
+    for _ in range(
+        _TRIALS if drift is not None else 0
+    ):  # what is not Gaussian may compose to a trifle more than its part
+        whole = composed_epsilon((*drift.events, *engine.events), budget.delta)  # pyright: ignore[reportOptionalMemberAccess]
+        if whole <= spec.privacy.epsilon:
+            break
+        budget = Budget(
+            budget.epsilon * (1 - 1e-6) * spec.privacy.epsilon / whole, budget.delta, budget.discovery_delta
+        )
+        engine = engine_for(kind).plan(spec, budget)
     wanted = rows_wanted(profiled_columns(spec), cost=budget.cost)
     counted = "rows" if spec.privacy.unit.max_rows == 1 else "people"
-    return Plan(spec.dataset, kind, budget, engine.events, engine.lines, wanted, counted)
+    return Plan(spec.dataset, kind, budget, engine.events, engine.lines, wanted, counted, drift)
+
+
+def _whole_budget(spec: Spec) -> Budget:
+    discovered = sum(isinstance(column, CategoricalColumn) and column.discover for column in spec.modelled.values())
+    return Budget.for_walk(epsilon=spec.privacy.epsilon, delta=spec.privacy.delta, discovered_columns=discovered)
+
+
+def _drift_budget(spec: Spec) -> Budget | None:
+    """The budget of a drift report; where categories are discovered, new ones are looked for with half as much of δ as the profile's."""
+    if spec.drift is None or spec.drift.mode == "schedule":
+        return None
+    whole = _whole_budget(spec)
+    return Budget(spec.drift.epsilon, whole.delta, whole.discovery_delta / 2)
+
+
+def _drift_plan(spec: Spec) -> DriftPlan | None:
+    budget, drift = _drift_budget(spec), spec.drift
+    if budget is None or drift is None:
+        return None
+    part = max(spec.privacy.epsilon - budget_of(spec).epsilon, 0.0)
+    words = f"row count, {len(spec.modelled)} columns and up to {drift.pairs} pairs against the release in force"
+    lines = (ChargeLine("drift_report", words, "discrete Gaussian", part),)
+    pool = GaussianPoolEvent(stage="drift_report", purpose="drift report", mu_squared=budget.cost)
+    discoveries = [replace(event, stage="drift_report") for event in discovery_events(spec, budget)]
+    return DriftPlan(budget, (pool, *discoveries), lines)
+
+
+def _together(*deltas: float) -> float:
+    """The δ′ of several set unions together, ∏(1 + δ′) − 1."""
+    return math.expm1(math.fsum(map(math.log1p, deltas)))

@@ -49,16 +49,17 @@ class Tracking:
     Attributes:
         uri: tracking and registry store: `sqlite:///…`, `postgresql://…` or a server's `http://…`.
         artifacts: folder or URI of artifacts of new experiments; None lets the server decide.
-        interface: address at which people open MLflow's pages.
+        interface: address at which people open MLflow's pages; empty: the server's own, else this machine's port 5000.
     """
 
     uri: str
     artifacts: str | None = None
-    interface: str = "http://127.0.0.1:5000"
+    interface: str = ""
 
     def link(self, run: "TrackedRun") -> str:
         """The page of a run."""
-        root = self.uri if self.uri.startswith(("http://", "https://")) else self.interface
+        own = self.uri if self.uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
+        root = self.interface or own
         return f"{root.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
 
 

@@ -1,128 +1,47 @@
-"""Where a walk's results lie: the home folder, and stores that write whole or not at all.
+"""Where an installation keeps things: the home folder, and the two stores of values, in it or in S3 buckets.
 
-Belongs here: paths, file modes, atomic writes, the key that only this home knows. Does not: what is written (the walk's stages).
-
-The private zone is readable by its owner alone (folders 0700, files 0600). A write goes to a temporary neighbour first and takes its
-place in one rename, so a reader sees the old content or the new, never half of it.
+Belongs here: which place is used for what, by the environment. Does not: how a store keeps its values (folder_store, s3_store), and what
+is written (the walk's stages).
 """
 
 import os
 import re
-import secrets
 import shutil
 import stat
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from synth_pipeline.errors import TableError
+from synth_pipeline.errors import PrivacyError, StoreError
+from synth_pipeline.integrations.folder_store import PRIVATE_FOLDER, FolderStore, child_names
+from synth_pipeline.integrations.s3_place import S3Options, S3Place
+from synth_pipeline.integrations.s3_store import S3Store
+from synth_pipeline.integrations.store_contract import Store, told_disk_faults
+from synth_pipeline.privacy.gate import Place
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
-from synth_pipeline.release.draft import draft_prefix, replaced_prefix, sweep_drafts
-from synth_pipeline.snapshot.key import load_or_create_key
+from synth_pipeline.snapshot.key import load_key, load_or_create_key
+
+__all__ = [
+    "FolderStore",
+    "Home",
+    "Place",
+    "S3Store",
+    "Store",
+    "child_names",
+    "is_owner_only",
+    "partition_key",
+    "place_of",
+]
 
 HOME_VARIABLE = "SYNTH_PIPELINE_HOME"
+DAGSTER_VARIABLE = "SYNTH_PIPELINE_DAGSTER_HOME"
+KEY_VARIABLE = "SYNTH_PIPELINE_KEY_FILE"
+PRIVATE_VARIABLE = "SYNTH_PIPELINE_PRIVATE_STORE"
+RELEASED_VARIABLE = "SYNTH_PIPELINE_RELEASED_STORE"
+PAGES_VARIABLE = "SYNTH_PIPELINE_RELEASED_PAGES"
+ENDPOINT_VARIABLE = "SYNTH_PIPELINE_S3_ENDPOINT"
+ENCRYPTION_VARIABLE = "SYNTH_PIPELINE_S3_ENCRYPTION"
 DEFAULT_HOME = ".synth_pipeline"
-
-_Value = TypeVar("_Value")
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
-_SHARED_FOLDER, _SHARED_FILE = 0o755, 0o644
-
-
-@dataclass(frozen=True)
-class FolderStore:
-    """A store of values, each a folder of files under one root.
-
-    Attributes:
-        root: folder that holds everything; made on the first write.
-        is_private: whether only the owner may read what is written.
-    """
-
-    root: Path
-    is_private: bool
-
-    def place(self, *parts: str) -> Path:
-        """The folder of a value, whether or not it exists.
-
-        Raises:
-            TableError: for a part that would leave the root or hide.
-        """
-        for part in parts:
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@=+-]{0,199}", part):
-                raise TableError(
-                    f"store: {part!r} is no name; use letters, digits and any of _ . @ = + - (first a letter, digit or _)"
-                )
-        return self.root.joinpath(*parts)
-
-    def has(self, *parts: str) -> bool:
-        """Whether a value is stored there."""
-        return self.place(*parts).is_dir()
-
-    @contextmanager
-    def writing(self, *parts: str) -> Generator[Path]:
-        """An empty folder to write into, which becomes the value's folder when the block ends well, and vanishes when it does not.
-
-        What a killed process left of the same value is removed once it is a day old: it may hold rows.
-        """
-        target = self.place(*parts)
-        self._make(target.parent)
-        temporary = target.parent / f"{draft_prefix(target.name)}{secrets.token_hex(6)}"
-        temporary.mkdir(mode=self._modes[0])
-        try:
-            yield temporary
-            self._close(temporary)
-            self._swap(temporary, target)
-            sweep_drafts(target.parent, target.name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-    def write(self, save: Callable[[Path], object], *parts: str) -> Path:
-        """Write a value with `save(folder)` in place of the one stored before."""
-        with self.writing(*parts) as folder:
-            save(folder)
-        return self.place(*parts)
-
-    def read(self, load: Callable[[Path], _Value], *parts: str) -> _Value:
-        """Read a value with `load(folder)`.
-
-        Raises:
-            TableError: if there is none.
-        """
-        if not self.has(*parts):
-            raise TableError(f"store: nothing at {'/'.join(parts)}; materialize that asset for this snapshot first")
-        return load(self.place(*parts))
-
-    @property
-    def _modes(self) -> tuple[int, int]:
-        return (_PRIVATE_FOLDER, _PRIVATE_FILE) if self.is_private else (_SHARED_FOLDER, _SHARED_FILE)
-
-    def _make(self, folder: Path) -> None:
-        missing = [place for place in (folder, *folder.parents) if not place.exists()]
-        for place in reversed(missing):
-            inside = place == self.root or self.root in place.parents
-            place.mkdir(mode=self._modes[0] if inside else _PRIVATE_FOLDER, exist_ok=True)
-
-    def _close(self, folder: Path) -> None:
-        for place in folder.rglob("*"):
-            place.chmod(self._modes[0] if place.is_dir() else self._modes[1])
-            if place.is_file():
-                _flush(place)
-
-    @staticmethod
-    def _swap(temporary: Path, target: Path) -> None:
-        old = target.parent / f"{replaced_prefix(target.name)}{secrets.token_hex(6)}"
-        if target.exists():
-            os.utime(target)  # so that nobody takes it for an old leaving before the new value is in its place
-            target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-        _flush(target.parent)
+_VALUES, _BUNDLES = "values", "releases"
 
 
 @dataclass(frozen=True)
@@ -141,19 +60,73 @@ class Home:
         return cls(Path(folder or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().resolve())
 
     def make(self) -> "Home":
-        """Create the folder, private to its owner, unless it exists."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        """Create the folder, private to its owner, unless it exists.
+
+        Raises:
+            StoreError: if the disk is full, or its parent may not be written.
+        """
+        with told_disk_faults(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         return self
 
     @property
-    def private(self) -> FolderStore:
-        """Store of the private zone: raw rows and anything computed from them without noise."""
-        return FolderStore(self.folder / "private", is_private=True)
+    def private(self) -> Store:
+        """Store of the private zone: raw rows and anything computed from them without noise.
+
+        It is `$SYNTH_PIPELINE_PRIVATE_STORE` (`s3://bucket/prefix`), else a folder of the home.
+
+        Raises:
+            StoreError: if the variable holds no address, or one that the released zone has too.
+        """
+        place = _private_place()
+        if place is None:
+            return FolderStore(self._private_folder, is_private=True)
+        _require_apart(place, _released_place())
+        return S3Store(place, self._private_folder, is_private=True, options=_options())
 
     @property
-    def released(self) -> FolderStore:
-        """Store of the released zone: public facts and outputs of DP mechanisms."""
-        return FolderStore(self.folder / "released", is_private=False)
+    def released(self) -> Store:
+        """Store of the released zone: public facts and outputs of DP mechanisms.
+
+        It is `$SYNTH_PIPELINE_RELEASED_STORE` (`s3://bucket/prefix`), else a folder of the home.
+
+        Raises:
+            StoreError: if the variable holds no address, or one that the private zone has too.
+        """
+        return self._released_in(_VALUES) or FolderStore(self.folder / "released", is_private=False)
+
+    def keep_release(self, folder: Path) -> Place:
+        """Where a finished bundle `<dataset>/<version>` is kept: where it lies, or in the released bucket, and then no longer here.
+
+        Raises:
+            StoreError: if the bucket cannot be written; the bundle stays in its folder.
+        """
+        store = self._released_in(_BUNDLES)
+        if store is None:
+            return folder
+        place = store.keep_bundle(folder, folder.parent.name, folder.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        return place
+
+    def fetch_release(self, place: Place, folder: Path) -> Path:
+        """A folder that holds a kept bundle: its own, or a checked copy in the folder that is given.
+
+        Raises:
+            TableError: if there is no such bundle, or it is not what was stored.
+            StoreError: if the bucket cannot be read.
+        """
+        if not isinstance(place, S3Place):
+            return Path(str(place))
+        return S3Store(place, self._private_folder, is_private=False, options=_options()).fetch_bundle(place, folder)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this machine's disk for private files that must not leave it; made, readable by its owner alone."""
+        place = self._private_folder / ".scratch"
+        with told_disk_faults(place):
+            for folder in (self.folder, self._private_folder, place):
+                folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        return place
 
     @property
     def ledger(self) -> str:
@@ -167,13 +140,13 @@ class Home:
 
     @property
     def releases(self) -> Path:
-        """Folder of the release bundles."""
-        return self.folder / "releases"
+        """Folder in which release bundles are made; `keep_release` says where they stay."""
+        return self.folder / _BUNDLES
 
     @property
     def dagster(self) -> Path:
-        """Dagster's own home: runs, events, partitions."""
-        return self.folder / "dagster"
+        """Dagster's own home with its settings: `$SYNTH_PIPELINE_DAGSTER_HOME`, else a folder of the home."""
+        return Path(os.environ.get(DAGSTER_VARIABLE) or self.folder / "dagster")
 
     @property
     def tracking_uri(self) -> str:
@@ -191,8 +164,36 @@ class Home:
         return path if path.is_absolute() else (self.folder / path).resolve()
 
     def key(self) -> bytes:
-        """The secret of this home that keys splits and fingerprints; drawn on first use, never shown."""
+        """The secret that keys splits and fingerprints, never shown: in `$SYNTH_PIPELINE_KEY_FILE`, else drawn here on first use.
+
+        Raises:
+            PrivacyError: if it cannot be read, or the private store is in S3 and no file is named: every machine would draw its own.
+        """
+        given = os.environ.get(KEY_VARIABLE)
+        if given:
+            return load_key(Path(given))
+        if _private_place() is not None:
+            raise PrivacyError(
+                f"key: the private store is in S3, where several machines share it, and ${KEY_VARIABLE} is not set; name a file of"
+                " 32 random bytes there (head -c 32 /dev/urandom), the same on all of them"
+            )
         return load_or_create_key(self.folder)
+
+    @property
+    def _private_folder(self) -> Path:
+        return self.folder / "private"
+
+    def _released_in(self, part: str) -> S3Store | None:
+        place = _released_place()
+        if place is None:
+            return None
+        _require_apart(_private_place(), place)
+        return S3Store(place / part, self._private_folder, is_private=False, options=_options())
+
+
+def place_of(text: str) -> Place:
+    """The address that a text names: `s3://…`, else a path."""
+    return S3Place.at(text, os.environ.get(PAGES_VARIABLE) or None) if text.startswith("s3://") else Path(text)
 
 
 def is_owner_only(path: Path) -> bool:
@@ -210,14 +211,27 @@ def partition_key(text: str, *, most: int = 80) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:most] or "snapshot"
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _private_place() -> S3Place | None:
+    url = os.environ.get(PRIVATE_VARIABLE)
+    return S3Place.at(url) if url else None
 
 
-def child_names(folder: Path) -> Sequence[str]:
-    """Names of the values in a folder, hidden and unfinished ones left out."""
-    return sorted(place.name for place in folder.iterdir() if not place.name.startswith(".")) if folder.is_dir() else []
+def _released_place() -> S3Place | None:
+    url = os.environ.get(RELEASED_VARIABLE)
+    return S3Place.at(url, os.environ.get(PAGES_VARIABLE) or None) if url else None
+
+
+def _options() -> S3Options:
+    return S3Options(os.environ.get(ENDPOINT_VARIABLE) or None, os.environ.get(ENCRYPTION_VARIABLE) or None)
+
+
+def _require_apart(private: S3Place | None, released: S3Place | None) -> None:
+    """The zones do not share a prefix, nor does one lie in the other: who may read the released one would read rows."""
+    if private is None or released is None or private.bucket != released.bucket:
+        return
+    first, second = (f"{place.key}/".lstrip("/") for place in (private, released))
+    if first.startswith(second) or second.startswith(first):
+        raise StoreError(
+            f"store: the private zone ({private}) and the released zone ({released}) overlap; give each a bucket of its own"
+            f" in ${PRIVATE_VARIABLE} and ${RELEASED_VARIABLE}"
+        )

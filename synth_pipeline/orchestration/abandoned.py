@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from synth_pipeline.errors import LedgerError
+from synth_pipeline.orchestration.retries import waits_for_retry
 from synth_pipeline.privacy.ledger import Ledger, Reservation
 
 _OVER = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -42,7 +43,7 @@ def _abandoned(
         if record.status == "reserved":
             key = record.reservation.key
             run = instance.get_run_by_id(key.walk_id)
-            if run is None or _has_live_child(instance, run.run_id):
+            if run is None or waits_for_retry(run) or _has_live_child(instance, run.run_id):
                 continue
             if run.status in _OVER:
                 yield record.reservation, "its run ended before anything was read"
@@ -51,6 +52,8 @@ def _abandoned(
 
 
 def _has_live_child(instance: dg.DagsterInstance, root_run_id: str) -> bool:
-    """Whether a re-execution of the run is on its way: it is the same walk."""
+    """Whether a re-execution of the run is on its way, or about to be started: it is the same walk."""
     family = instance.get_run_group(root_run_id)
-    return family is not None and any(not run.is_finished for run in family[1])
+    return family is not None and any(
+        not run.is_finished or waits_for_retry(run) for run in family[1]
+    )

@@ -1,13 +1,18 @@
 """What every asset of a dataset has in common: names, partitions, stores, and the gate for its metadata."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
+from synth_pipeline.errors import LedgerError
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.keys import PRIVATE_IO, RELEASED_IO, AssetName, DatasetKeys
-from synth_pipeline.orchestration.metadata import Gate
+from synth_pipeline.orchestration.metadata import Gate, event_log
+from synth_pipeline.orchestration.retries import retried
+from synth_pipeline.orchestration.turn import stage_turn
+from synth_pipeline.privacy.gate import Released, private_stage
 from synth_pipeline.spec import Spec
 
 # Dagster reads what an asset's function is annotated to return, and knows this class without a parameter only.
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
     Result: TypeAlias = dg.MaterializeResult[Any]
 else:
     Result = dg.MaterializeResult
+
+CHARGED_ASSETS: tuple[str, ...] = ("real_snapshot", "drift_report", "profile", "generator")
+"""Stages that read rows for the ledger's money; those of one dataset share a pool, so that two of them never run at once."""
 
 PRIVATE_ASSETS: tuple[AssetName, ...] = ("real_snapshot", "tstr_benchmark")
 _ANY: Any = dg.Any
@@ -41,7 +49,7 @@ def walk_asset(
     """
     keys = DatasetKeys(spec.dataset)
     is_private = name in PRIVATE_ASSETS
-    return dg.asset(
+    made_asset = dg.asset(
         key=keys.asset(name),
         ins={other: dg.AssetIn(key=keys.asset(other), dagster_type=_ANY) for other in upstream},
         partitions_def=keys.partitions,
@@ -52,11 +60,35 @@ def walk_asset(
         dagster_type=_ANY,
         description=description,
         code_version=spec.digest[:12],
+        pool=training_pool(spec.dataset) if name in CHARGED_ASSETS else None,
         **options,
     )
+    return lambda function: made_asset(retried(function))
+
+
+def training_pool(dataset: str) -> str:
+    """Name of the pool of a dataset's charged stages; the instance's settings give a pool one place (`dagster.yaml`)."""
+    return f"{dataset}_training"
 
 
 def gate(home: Home, context: dg.AssetExecutionContext) -> Gate:
     """The gate for the metadata of the asset and snapshot that are running."""
     dataset, name = context.asset_key.path
     return Gate(home.private, (dataset, context.partition_key, f"{name}.internal"))
+
+
+@contextmanager
+def charged_stage(spec: Spec, context: dg.AssetExecutionContext, home: Home) -> Generator[None]:
+    """A stage that reads: nothing that it says holds a value, and for a walk that is spent, its error says what to do."""
+    stage = context.asset_key.path[-1]
+    try:
+        tell = event_log(context)
+        with (
+            stage_turn(home, spec.dataset, tell=lambda line: tell(Released(line))),
+            private_stage(stage, home.private, log=tell),
+        ):
+            yield
+    except LedgerError as error:
+        remedy = f"materialize {spec.dataset}/real_snapshot and what follows, which opens a new walk with a new charge"
+        text = str(error)
+        raise type(error)(text if "real_snapshot" in text else f"{spec.dataset}/{stage}: {text}; {remedy}") from None

@@ -57,10 +57,10 @@ def load_specs(own: str | Path | None = None) -> dict[str, Spec]:
 
 
 def home_resources(home: Home) -> dict[str, Any]:
-    """The usual resources: everything embedded, in one home folder."""
+    """The usual resources: everything embedded in one home folder, but for what the environment places elsewhere."""
     return {
         "home": HomeResource(folder=str(home.folder)),
-        "tracking": TrackingResource.in_home(home),
+        "tracking": TrackingResource.of(home),
         "runtime": StageRuntime(),
         PRIVATE_IO: ZoneIOManager(home=str(home.folder), zone="private"),
         RELEASED_IO: ZoneIOManager(home=str(home.folder), zone="released"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import pandas as pd
 
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.benchmark.scorecard import Scorecard, read_scorecard
+from synth_pipeline.drift.decision import Decision, PriorFacts
+from synth_pipeline.drift.report import DriftReport
+from synth_pipeline.integrations.stores import Place, place_of
 from synth_pipeline.orchestration.keys import AssetName
 from synth_pipeline.privacy.events import event_from_dict
 from synth_pipeline.release.model import ReleasedModel, load_model
@@ -18,7 +21,7 @@ from synth_pipeline.snapshot.take import PrivateCounts, Snapshot
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.expectation import Expectation, Outcome
-from synth_pipeline.walk import Profiled
+from synth_pipeline.walk import DriftOutcome, Profiled
 
 Outcomes = tuple[Outcome, ...]
 
@@ -80,6 +83,24 @@ def _load_profiled(folder: Path) -> Profiled:
     return Profiled(profile, tuple(event_from_dict(event) for event in _read_json(folder / "events.json")))
 
 
+def _save_drift(outcome: DriftOutcome, folder: Path) -> None:
+    content = {
+        "decision": outcome.decision.to_json(),
+        "report": None if outcome.report is None else outcome.report.to_json(),
+        "prior": None if outcome.prior is None else asdict(outcome.prior),
+    }
+    _write_json(folder / "drift.json", content)
+
+
+def _load_drift(folder: Path) -> DriftOutcome:
+    content = _read_json(folder / "drift.json")
+    return DriftOutcome(
+        report=DriftReport.from_json(content["report"]) if content["report"] else None,
+        decision=Decision.from_json(content["decision"]),
+        prior=PriorFacts(**content["prior"]) if content["prior"] else None,
+    )
+
+
 def _save_model(model: ReleasedModel, folder: Path) -> None:
     model.save(folder / "model")
 
@@ -125,16 +146,17 @@ def _load_audit(folder: Path) -> MechanismAudit:
     return MechanismAudit.from_json((folder / "audit.json").read_text(encoding="utf-8"))
 
 
-def _save_place(place: Path, folder: Path) -> None:
+def _save_place(place: Place, folder: Path) -> None:
     (folder / "place.txt").write_text(str(place), encoding="utf-8")
 
 
-def _load_place(folder: Path) -> Path:
-    return Path((folder / "place.txt").read_text(encoding="utf-8"))
+def _load_place(folder: Path) -> Place:
+    return place_of((folder / "place.txt").read_text(encoding="utf-8"))
 
 
 CODECS: Mapping[AssetName, Codec] = {
     "real_snapshot": Codec(_save_snapshot, _load_snapshot),
+    "drift_report": Codec(_save_drift, _load_drift),
     "profile": Codec(_save_profiled, _load_profiled),
     "generator": Codec(_save_model, _load_model),
     "synthetic_table": Codec(_save_table, _load_table),

@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from synth_pipeline.integrations.run_queue import DATASET_TAG
 from synth_pipeline.orchestration.audit_assets import audit_assets
+from synth_pipeline.orchestration.drift_assets import drift_assets
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.private_assets import private_assets
 from synth_pipeline.orchestration.released_assets import released_assets
@@ -14,8 +16,8 @@ from synth_pipeline.orchestration.schedules import walk_schedules
 from synth_pipeline.orchestration.sensors import arrival_sensor
 from synth_pipeline.spec import Spec
 
-# A run that is started again by itself would read again: what was read stays spent.
-NO_RETRY_TAGS = {"dagster/max_retries": "0"}
+WARN_SHARE = 0.75
+"""Share of `release.max_age` after which Dagster warns that a release grows old."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class SyntheticDataset(dg.Component, dg.Resolvable):
     """A differentially private synthetic table of every snapshot of a real one.
 
     The attributes are those of a specification (`synth-pipeline schema` prints them). A relative `source.uri` lies in the home folder.
-    From it come the assets real_snapshot, profile, generator, synthetic_table, validation_suite, tstr_benchmark, privacy_audit and
-    release, one partition a snapshot, a job that walks them, a sensor for new snapshots, and a schedule where one is given.
+    From it come the assets real_snapshot, drift_report (where drift is looked for), profile, generator, synthetic_table,
+    validation_suite, tstr_benchmark, privacy_audit and release, one partition a snapshot, a job that walks them, and a schedule where
+    one is given, else a sensor for new snapshots.
 
     Attributes:
         spec: the specification.
@@ -61,13 +64,25 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
     keys = DatasetKeys(spec.dataset)
     job = dg.define_asset_job(
         keys.job,
-        selection=dg.AssetSelection.assets(*keys.assets),
+        selection=dg.AssetSelection.assets(*keys.assets(with_drift=spec.drift is not None)),
         description=f"One walk of {spec.dataset}: from a snapshot to a release, at ε = {spec.privacy.epsilon:g}.",
-        tags=NO_RETRY_TAGS,
+        tags={DATASET_TAG: spec.dataset},
     )
+    made = [*private_assets(spec), *drift_assets(spec), *released_assets(spec), *audit_assets(spec)]
+    # One thing a dataset that asks for walks by itself (adr/0016): its schedule, or else the sensor.
+    schedules = walk_schedules(spec)
     return dg.Definitions(
-        assets=[*private_assets(spec), *released_assets(spec), *audit_assets(spec)],
+        assets=dg.map_asset_specs(lambda asset: _kept_fresh(spec, asset), made),
         jobs=[job],
-        sensors=[arrival_sensor(spec)] if spec.source else [],
-        schedules=walk_schedules(spec),
+        sensors=[arrival_sensor(spec)] if spec.source and not schedules else [],
+        schedules=schedules,
     )
+
+
+def _kept_fresh(spec: Spec, asset: dg.AssetSpec) -> dg.AssetSpec:
+    """An asset as it is, or the release with the age that the specification lets it reach."""
+    window = spec.release.max_age_window
+    if window is None or asset.key != DatasetKeys(spec.dataset).asset("release"):
+        return asset
+    policy = dg.FreshnessPolicy.time_window(fail_window=window, warn_window=WARN_SHARE * window)
+    return dg.apply_freshness_policy(asset, policy)

@@ -1,6 +1,7 @@
 """A failed Dagster run as one of our errors, so that a command ends with one line and the right exit code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterEvent, ExecuteInProcessResult
@@ -9,7 +10,22 @@ from synth_pipeline import errors
 from synth_pipeline.errors import CheckFailed, SynthPipelineError
 
 
-def failure_of(result: ExecuteInProcessResult) -> SynthPipelineError | None:
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that ended in other processes than this one, as its event log tells it.
+
+    Attributes:
+        run_id: Dagster's run.
+        success: whether it ended well.
+        all_events: its events, oldest first.
+    """
+
+    run_id: str
+    success: bool
+    all_events: Sequence[DagsterEvent]
+
+
+def failure_of(result: ExecuteInProcessResult | EndedRun) -> SynthPipelineError | None:
     """Why a run failed, or None if it did not; the first failed step tells.
 
     Errors of our family keep their class and their message. Any other is named by its type only, for its message may hold a value.
@@ -28,7 +44,7 @@ def was_interrupted(result: ExecuteInProcessResult) -> bool:
     return any(name == "DagsterExecutionInterruptedError" for event in failed for name, _ in _chain(event))
 
 
-def _of_step(result: ExecuteInProcessResult, event: DagsterEvent) -> SynthPipelineError:
+def _of_step(result: ExecuteInProcessResult | EndedRun, event: DagsterEvent) -> SynthPipelineError:
     for name, message in _chain(event):
         if name == "DagsterAssetCheckFailedError":
             return CheckFailed(f"blocking checks failed: {', '.join(_failed_checks(result))}; no release was written")
@@ -50,7 +66,7 @@ def _chain(event: DagsterEvent) -> Iterator[tuple[str, str]]:
         error = error.cause
 
 
-def _failed_checks(result: ExecuteInProcessResult) -> list[str]:
+def _failed_checks(result: ExecuteInProcessResult | EndedRun) -> list[str]:
     events = [event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
     evaluations = [event.asset_check_evaluation_data for event in events]
     return [evaluation.check_name for evaluation in evaluations if evaluation.blocking and not evaluation.passed]

@@ -7,6 +7,7 @@ import dagster as dg
 
 AssetName: TypeAlias = Literal[
     "real_snapshot",
+    "drift_report",
     "profile",
     "generator",
     "synthetic_table",
@@ -40,10 +41,9 @@ class DatasetKeys:
         """Key of an asset."""
         return dg.AssetKey([self.dataset, name])
 
-    @property
-    def assets(self) -> tuple[dg.AssetKey, ...]:
-        """Keys of all assets, in walk order."""
-        return tuple(self.asset(name) for name in ASSET_NAMES)
+    def assets(self, *, with_drift: bool) -> tuple[dg.AssetKey, ...]:
+        """Keys of all assets of a walk, in its order; a drift report is there where the specification asks for one."""
+        return tuple(self.asset(name) for name in ASSET_NAMES if with_drift or name != "drift_report")
 
     @property
     def partitions_name(self) -> str:

@@ -5,6 +5,7 @@ which spares the start of seven processes; runs that Dagster starts itself use t
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ import dagster as dg
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.errors import SpecError, TableError
-from synth_pipeline.integrations.stores import FolderStore, Home
+from synth_pipeline.integrations.run_workers import held_lock
+from synth_pipeline.integrations.sources import source_of
+from synth_pipeline.integrations.stores import Home, Place, Store
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
-from synth_pipeline.orchestration.arrivals import list_arrivals, register
+from synth_pipeline.orchestration.arrivals import newest_partition, register
 from synth_pipeline.orchestration.audit_assets import ATTACKS, ATTACKS_PAGE
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
 from synth_pipeline.orchestration.codecs import CODECS, Outcomes
 from synth_pipeline.orchestration.failures import failure_of, was_interrupted
 from synth_pipeline.orchestration.keys import AssetName, DatasetKeys
 from synth_pipeline.orchestration.resources import Progress, StageRuntime
+from synth_pipeline.orchestration.turn import walk_turn
+from synth_pipeline.orchestration.unfinished import Shown, unfinished_walk
 from synth_pipeline.privacy.ledger import Account, open_ledger
 from synth_pipeline.spec import Spec
 
@@ -57,14 +62,14 @@ class WalkReport:
     dataset: str
     snapshot: str
     run_id: str
-    release: Path
-    synthetic: Path
-    data_docs: Path
+    release: Place
+    synthetic: Place
+    data_docs: Place
     scorecard: Scorecard
-    scorecard_path: Path
+    scorecard_path: Place
     outcomes: Outcomes
     audit: MechanismAudit
-    attacks_path: Path
+    attacks_path: Place
     epsilon: float
     delta: float
     account: Account
@@ -81,7 +86,7 @@ def run_walk(
     progress: Progress | None = None,
     own: str | Path | None = None,
 ) -> WalkReport:
-    """Run one whole walk through Dagster.
+    """Run one whole walk through Dagster, or what is left of one that was cut off.
 
     Args:
         dataset: name of a dataset of the code location.
@@ -98,21 +103,34 @@ def run_walk(
     """
     spec, place = _spec_of(dataset, own), Home.at(home).make()
     keys = DatasetKeys(dataset)
-    partition = register(spec, place, snapshot or _newest(spec, place))
+    partition = register(spec, place, snapshot) if snapshot else _newest(spec, place)
     definitions = build_defs(home=place.folder, own=own, resources={"runtime": StageRuntime(progress=progress)})
     with open_instance(place) as instance:
         instance.add_dynamic_partitions(keys.partitions_name, [partition])
         job = definitions.resolve_job_def(keys.job)
-        result = job.execute_in_process(
-            run_config=_QUIET, instance=instance, partition_key=partition, raise_on_error=False
-        )
+        with walk_turn(instance, place, dataset, tell=_line_teller(progress)) as run_id:
+            rest = unfinished_walk(spec, place, instance, partition)
+            result = job.execute_in_process(
+                run_config=_QUIET,
+                instance=instance,
+                partition_key=partition,
+                raise_on_error=False,
+                run_id=run_id,
+                asset_selection=None if rest is None else list(rest.assets),
+                tags=None if rest is None else rest.tags,
+            )
         failure = failure_of(result)
         if failure is not None:
             give_back_abandoned(open_ledger(place.ledger), instance, dataset=dataset)
             if was_interrupted(result):
                 raise KeyboardInterrupt
             raise failure
-        return _report(spec, place, partition, result)
+        earlier = {} if rest is None else rest.shown
+        return _report(spec, place, partition, result, earlier=earlier)
+
+
+def _line_teller(progress: Progress | None) -> Callable[[str], None] | None:
+    return None if progress is None else lambda line: progress(line, 0.0)
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
@@ -121,7 +139,8 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     settings = home.dagster / "dagster.yaml"
     if not settings.exists():
         shutil.copyfile(_SETTINGS, settings)
-    return dg.DagsterInstance.from_config(str(home.dagster))
+    with held_lock(home.dagster / ".opening"):  # two processes that open a fresh home would both create its tables
+        return dg.DagsterInstance.from_config(str(home.dagster))
 
 
 def _spec_of(dataset: str, own: str | Path | None) -> Spec:
@@ -133,31 +152,33 @@ def _spec_of(dataset: str, own: str | Path | None) -> Spec:
     return specs[dataset]
 
 
-def _newest(spec: Spec, home: Home) -> Path:
-    found = list_arrivals(spec, home)
-    if not found:
-        folder = home.resolve(spec.source.uri) if spec.source else "the source folder"
-        raise TableError(f"{spec.dataset}: no snapshot in {folder}; put a file there, or name one with --snapshot")
-    return found[-1].path
+def _newest(spec: Spec, home: Home) -> str:
+    partition = newest_partition(spec, home)
+    if partition is None:
+        place = source_of(spec, home).place
+        raise TableError(f"{spec.dataset}: no snapshot in {place}; put a file there, or name one with --snapshot")
+    return partition
 
 
-def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessResult) -> WalkReport:
-    def read(store: FolderStore, name: AssetName) -> Any:
+def _report(
+    spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessResult, *, earlier: Shown
+) -> WalkReport:
+    def read(store: Store, name: AssetName) -> Any:
         return store.read(CODECS[name].load, spec.dataset, partition, name)
 
-    shown = _metadata(result)
+    shown = {**earlier, **_metadata(result)}
     return WalkReport(
         dataset=spec.dataset,
         snapshot=partition,
         run_id=result.run_id,
         release=read(home.released, "release"),
-        synthetic=home.released.place(spec.dataset, partition, "synthetic_table") / "data.parquet",
-        data_docs=home.released.place(spec.dataset, partition, "data_docs") / "index.html",
+        synthetic=home.released.found(spec.dataset, partition, "synthetic_table") / "data.parquet",
+        data_docs=home.released.found(spec.dataset, partition, "data_docs") / "index.html",
         scorecard=read(home.private, "tstr_benchmark"),
-        scorecard_path=home.private.place(spec.dataset, partition, "tstr_benchmark") / "scorecard.json",
+        scorecard_path=home.private.found(spec.dataset, partition, "tstr_benchmark") / "scorecard.json",
         outcomes=read(home.released, "validation_suite"),
         audit=read(home.released, "privacy_audit"),
-        attacks_path=home.private.place(spec.dataset, partition, ATTACKS) / ATTACKS_PAGE,
+        attacks_path=home.private.found(spec.dataset, partition, ATTACKS) / ATTACKS_PAGE,
         epsilon=float(shown["release"]["epsilon"]),
         delta=spec.privacy.delta,
         account=open_ledger(home.ledger).account(spec.dataset),

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.gate import Internal, PrivateStore, Released, opened, value_free_errors
+from synth_pipeline.privacy.gate import Internal, Place, PrivateStore, Released, opened, value_free_errors
 
 Shown: TypeAlias = str | int | float | bool | dg.MetadataValue
 Entry: TypeAlias = Released[Shown] | Released[str] | Released[int] | Released[float] | Internal
@@ -58,16 +58,18 @@ class Gate:
         internal = {name: entry.value for name, entry in entries.items() if isinstance(entry, Internal)}
         if internal:
             with value_free_errors("metadata", self.store):
-                self.store.write(lambda folder: _write_json(folder / "internal.json", internal), *self.place)
-        return {name: self._shown(name, entry) for name, entry in entries.items()}
+                kept = self.store.write(lambda folder: _write_json(folder / "internal.json", internal), *self.place)
+        else:
+            kept = self.store.place(*self.place)
+        return {name: _shown(name, entry, kept / "internal.json") for name, entry in entries.items()}
 
-    def _shown(self, name: str, entry: Entry) -> dg.MetadataValue:
-        if isinstance(entry, Internal):
-            place = self.store.place(*self.place) / "internal.json"
-            return dg.MetadataValue.text(
-                f"internal: computed on real rows, kept in the private store ({place}, key {name!r})"
-            )
-        return metadata_value(name, entry)
+
+def _shown(name: str, entry: Entry, kept: Place) -> dg.MetadataValue:
+    if isinstance(entry, Internal):
+        return dg.MetadataValue.text(
+            f"internal: computed on real rows, kept in the private store ({kept}, key {name!r})"
+        )
+    return metadata_value(name, entry)
 
 
 def check_result(
@@ -94,8 +96,31 @@ def check_result(
     )
 
 
-def event_log(context: dg.AssetExecutionContext, *, is_warning: bool = False) -> Callable[[Released[str]], None]:
-    """A function that adds a released line to the log of a step."""
+def observation(
+    key: dg.AssetKey, *, partition: str, description: Released[str], entries: Mapping[str, Released[str]]
+) -> dg.AssetObservation:
+    """What is noted beside a partition of an asset that was not made; like everything that is shown, it takes released texts only.
+
+    Args:
+        key: the asset.
+        partition: its partition.
+        description: in a sentence.
+        entries: what is shown, by name.
+    """
+    shown = {name: metadata_value(name, entry) for name, entry in entries.items()}
+    words = opened(description, where="observation")
+    return dg.AssetObservation(asset_key=key, partition=partition, description=words, metadata=shown)
+
+
+def report_observation(instance: dg.DagsterInstance, noted: dg.AssetObservation) -> None:
+    """Show an observation at once: those of a step that fails are lost with it."""
+    instance.report_runless_asset_event(noted)
+
+
+def event_log(
+    context: dg.AssetExecutionContext | dg.SensorEvaluationContext, *, is_warning: bool = False
+) -> Callable[[Released[str]], None]:
+    """A function that adds a released line to the log of a step, or of a sensor's tick."""
     write = context.log.warning if is_warning else context.log.info
 
     def log(line: Released[str]) -> None:

@@ -4,25 +4,25 @@ Materializing real_snapshot opens a walk: its budget is reserved before the file
 generator belong to that walk, in the same run or a later one, and read once each: nothing that is run again spends again.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import dagster as dg
 
 from synth_pipeline import walk as stages
-from synth_pipeline.errors import LedgerError
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
-from synth_pipeline.orchestration.arrivals import locate, note_taken, refuse_copy
-from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
+from synth_pipeline.orchestration.arrivals import refuse_copy
+from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
+from synth_pipeline.orchestration.drift_assets import Settled, drift_deps, settled
+from synth_pipeline.orchestration.in_force import in_force
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.orchestration.metadata import Entry, event_log
+from synth_pipeline.orchestration.quarantine import taking
 from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.orchestration.retries import forget_other_journals, journals_of
 from synth_pipeline.orchestration.tracking import WalkRecord
-from synth_pipeline.privacy.gate import Internal, Released, private_stage
+from synth_pipeline.privacy.gate import Internal, Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
@@ -45,15 +45,16 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         ledger, partition = open_ledger(home.ledger), context.partition_key
         give_back_abandoned(ledger, context.instance, dataset=spec.dataset, replaced=partition)
         walk_id = context.run.root_run_id or context.run.run_id
-        walk = stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
-        with _charged_stage(spec, context, home):
-            snapshot = _take(walk, home, partition)
+        walk = _opened(spec, home, partition, walk_id)
+        with charged_stage(spec, context, home):
+            snapshot = _take(walk, home, partition, context.instance)
         origin = Origin(walk.key, walk.reservation.number, snapshot.fingerprint)
+        forget_other_journals(home, origin)
         record = WalkRecord(context, tracking, origin)
         record.opened(walk, snapshot.fingerprint)
         entries = {
-            "plan": Released(display.charge_table(walk.plan.lines)),
-            "epsilon_reserved": Released(walk.plan.epsilon),
+            "plan": Released(display.charge_table(walk.plan.all_lines)),
+            "epsilon_reserved": Released(walk.epsilon),
             "delta": Released(walk.plan.budget.delta),
             "ledger": Released(display.ledger_table(ledger.history(spec.dataset), walk.reservation.number)),
             "fingerprint": Released(snapshot.fingerprint),
@@ -68,19 +69,32 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
 
 def _profile(spec: Spec) -> dg.AssetsDefinition:
     words = "The released domain and the noisy distribution of each column; charged."
+    deps = drift_deps(spec)
 
-    @walk_asset(spec, "profile", description=words, kinds={"opendp"}, upstream=["real_snapshot"])
+    @walk_asset(spec, "profile", description=words, kinds={"opendp"}, upstream=["real_snapshot"], deps=deps)
     def profile(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
         home: dg.ResourceParam[Home],
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
-        with _charged_stage(spec, context, home):
-            walk = _resumed(spec, home, real_snapshot.origin)
-            profiled = stages.profile(walk, real_snapshot.value, runtime=_runtime(runtime, "profile", context))
+        origin = real_snapshot.origin
+        found = settled(spec, home, context.partition_key, origin)
+        found.require_budget()
+        with charged_stage(spec, context, home):
+            if found.keeps_generator:
+                profiled = found.kept(home, spec).profiled
+            else:
+                walk = _resumed(spec, home, origin, found)
+                profiled = stages.profile(
+                    walk,
+                    real_snapshot.value,
+                    renewal=found.renewal(home, spec),
+                    runtime=_runtime(runtime, "profile", context),
+                )
         released = profiled.profile
         entries: dict[str, Entry] = {
+            **found.entries,
             "rows_noisy": Released(released.row_count),
             **_noise_of_count(released),
             "columns": Released(display.profile_plots(released)),
@@ -89,7 +103,7 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
         }
         if released.warnings:  # of the released profile: too few rows for so many columns, and the like
             entries["warnings"] = Released("; ".join(released.warnings))
-        return gate(home, context).materialized(Made(profiled, real_snapshot.origin), entries)
+        return gate(home, context).materialized(Made(profiled, origin), entries)
 
     return profile
 
@@ -120,22 +134,33 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
         tracking: dg.ResourceParam[Tracking],
         runtime: dg.ResourceParam[StageRuntime],
     ) -> Result:
-        with _charged_stage(spec, context, home):
+        with charged_stage(spec, context, home):
             origin = one_origin([real_snapshot, profile], where=f"{spec.dataset}/generator")
-            walk = _resumed(spec, home, origin)
-            model = stages.train(
-                walk, real_snapshot.value, profile.value, runtime=_runtime(runtime, "generator", context)
-            )
+            found = settled(spec, home, context.partition_key, origin)
+            if found.keeps_generator:
+                model = found.kept(home, spec).model
+            else:
+                model = stages.train(
+                    _resumed(spec, home, origin, found),
+                    real_snapshot.value,
+                    profile.value,
+                    renewal=found.renewal(home, spec),
+                    runtime=_runtime(runtime, "generator", context),
+                )
         made = Made(model, origin)
         record = WalkRecord(context, tracking, origin)
-        record.trained(model)
+        if not found.keeps_generator:
+            record.trained(model)
         entries = {
+            **found.entries,
             "generator": Released(model.generator.kind),
             "facts": Released(dg.MetadataValue.json(model.generator.facts)),
             "epsilon": Released(display.composed(model)),
             "delta": Released(spec.privacy.delta),
             "charged": Released(display.event_table(model.events)),
-            "ledger": Released(display.ledger_table(walk.ledger.history(spec.dataset), origin.reservation)),
+            "ledger": Released(
+                display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)
+            ),
             **record.entries,
         }
         return gate(home, context).materialized(made, entries)
@@ -143,35 +168,42 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
     return generator
 
 
-def _take(walk: stages.Walk, home: Home, partition: str) -> Snapshot:
+def _take(walk: stages.Walk, home: Home, partition: str, instance: dg.DagsterInstance) -> Snapshot:
     """Read and take the snapshot; whatever goes wrong, nothing was answered, so the reservation is given back."""
     try:
-        path = locate(walk.spec, home, partition)
-        snapshot = stages.take(walk, read_table(path, walk.spec, what=f"snapshot {partition!r}"), key=home.key())
-        refuse_copy(walk.spec, home, partition, snapshot.fingerprint)
-        note_taken(walk.spec, home, partition, path)
+        with taking(walk.spec, home, partition, instance=instance) as found:
+            frame = read_table(found.path, walk.spec, what=f"snapshot {partition!r}")
+            snapshot = stages.take(walk, frame, key=home.key())
+            refuse_copy(walk.spec, home, partition, snapshot.fingerprint)
     except BaseException:
         stages.give_back(walk, "the snapshot was not taken")
         raise
     return snapshot
 
 
-def _resumed(spec: Spec, home: Home, origin: Origin) -> stages.Walk:
-    ledger = open_ledger(home.ledger)
-    return stages.resume_walk(spec, snapshot=origin.walk.snapshot, ledger=ledger, walk_id=origin.walk.walk_id)
+def _opened(spec: Spec, home: Home, partition: str, walk_id: str) -> stages.Walk:
+    """Reserve what the walk needs first: its drift report where there is a release to compare with, else profile and generator."""
+    ledger, prior = open_ledger(home.ledger), in_force(home, spec)
+    if stages.is_compared(spec, prior, partition):
+        return stages.open_drift_report(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
+    share = 1.0
+    if spec.drift is not None:  # nothing is asked of the rows first, so what follows is known already
+        decision = stages.settle(spec, snapshot=partition, walk_id=walk_id, ledger=ledger, prior=prior, report=None)
+        Settled(decision).require_budget()
+        share = stages.share_of(spec, decision.kind)
+    return stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id, share=share)
 
 
-@contextmanager
-def _charged_stage(spec: Spec, context: dg.AssetExecutionContext, home: Home) -> Generator[None]:
-    """A stage that reads: nothing that it says holds a value, and for a walk that is spent, its error says what to do."""
-    stage = context.asset_key.path[-1]
-    try:
-        with private_stage(stage, home.private, log=event_log(context)):
-            yield
-    except LedgerError as error:
-        remedy = f"materialize {spec.dataset}/real_snapshot and what follows, which opens a new walk with a new charge"
-        text = str(error)
-        raise LedgerError(text if "real_snapshot" in text else f"{spec.dataset}/{stage}: {text}; {remedy}") from None
+def _resumed(spec: Spec, home: Home, origin: Origin, found: Settled) -> stages.Walk:
+    ledger, share = open_ledger(home.ledger), stages.share_of(spec, found.decision.kind)
+    return stages.resume_walk(
+        spec,
+        snapshot=origin.walk.snapshot,
+        ledger=ledger,
+        walk_id=origin.walk.walk_id,
+        share=share,
+        journals=journals_of(home),
+    )
 
 
 def _runtime(runtime: StageRuntime, stage: str, context: dg.AssetExecutionContext) -> RuntimeConfig:

@@ -15,10 +15,13 @@ from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.checks import check_results, check_specs
 from synth_pipeline.orchestration.codecs import Outcomes
+from synth_pipeline.orchestration.drift_assets import settled
+from synth_pipeline.orchestration.in_force import note_in_force, prior_release, prior_table
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.made import Made, one_origin
 from synth_pipeline.orchestration.metadata import event_log
 from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.orchestration.retries import forget_journals
 from synth_pipeline.orchestration.tracking import WalkRecord
 from synth_pipeline.privacy.gate import Internal, Released, private_stage
 from synth_pipeline.privacy.ledger import open_ledger
@@ -45,12 +48,19 @@ def _synthetic_table(spec: Spec) -> dg.AssetsDefinition:
     ) -> Result:
         tell = runtime.teller("synthetic_table", event_log(context))
         tell("sampling", 0.0)
-        frame = stages.synthesize(generator.value, seed=runtime.seed)
+        forget_journals(home, generator.origin)
+        found = settled(spec, home, context.partition_key, generator.origin)
+        if found.decision.kind == "reuse" and found.prior is not None:
+            frame = prior_table(home, spec, found.prior)
+        else:
+            rows = found.rows_drawn(generator.value)
+            frame = stages.synthesize(generator.value, rows=rows, seed=runtime.seed)
         tell("sampled", 1.0)
         digest = display.table_digest(frame)
         record = WalkRecord(context, tracking, generator.origin)
         record.sampled(spec, digest)
         entries = {
+            **found.entries,
             "dagster/row_count": Released(len(frame)),
             "dagster/column_schema": Released(display.column_schema(spec)),
             "first_rows": Released(display.sample_rows(frame)),
@@ -87,17 +97,19 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
         tell("checking", 0.0)
         origin = one_origin([generator, synthetic_table], where=f"{spec.dataset}/validation_suite")
         suite = stages.expectations(generator.value, rows=len(synthetic_table.value))
-        docs = home.released.place(spec.dataset, context.partition_key, "data_docs")
-        found = run_suite(
-            Released(synthetic_table.value),
-            suite,
-            docs_dir=docs,
-            suite_name=spec.dataset,
-            run_name=context.partition_key,
-        )
+        place = (spec.dataset, context.partition_key, "data_docs")
+        with home.released.writing(*place) as docs:
+            found = run_suite(
+                Released(synthetic_table.value),
+                suite,
+                docs_dir=docs,
+                suite_name=spec.dataset,
+                run_name=context.partition_key,
+            )
+        start_page = home.released.found(*place) / found.docs_index.name
         tell("checked", 1.0)
         entries = {
-            "data_docs": Released(dg.MetadataValue.url(found.docs_index.as_uri())),
+            "data_docs": Released(dg.MetadataValue.url(start_page.as_uri())),
             "passed": Released(sum(outcome.passed for outcome in found.outcomes)),
             "failed": Released(sum(not outcome.passed for outcome in found.outcomes)),
             "blocking_failures": Released(sum(outcome.is_blocking_failure for outcome in found.outcomes)),
@@ -169,6 +181,18 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         outcomes, frame = validation_suite.value, synthetic_table.value
         stages.require_passed(outcomes)
         stages.require_kept(privacy_audit.value)
+        found = settled(spec, home, context.partition_key, origin)
+        record = WalkRecord(context, tracking, origin)
+        if found.decision.kind == "reuse" and found.prior is not None:
+            standing = prior_release(home, spec, found.prior)
+            record.released({}, {"release": Released(found.prior.version)})
+            entries = {
+                **found.entries,
+                "release": Released(dg.MetadataValue.path(str(standing))),
+                "version": Released(found.prior.version),
+                **record.entries,
+            }
+            return gate(home, context).materialized(Made(standing, origin), entries)
         facts = stages.release_facts(
             origin.walk,
             generator.value,
@@ -176,11 +200,14 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
             outcomes=outcomes,
             rows=len(frame),
             audit=privacy_audit.value,
+            drift=found.events,
+            extra=found.lineage,
         )
-        folder = stages.assemble(facts, frame, releases=home.releases)
-        record = WalkRecord(context, tracking, origin)
+        folder = home.keep_release(stages.assemble(facts, frame, releases=home.releases))
+        note_in_force(home, generator.value, walk=origin.walk, rows=found.people(generator.value))
         record.released({"epsilon_composed": Released(facts.composed_epsilon)}, {"release": Released(facts.version)})
         entries = {
+            **found.entries,
             "release": Released(dg.MetadataValue.path(str(folder))),
             "version": Released(facts.version),
             "epsilon": Released(facts.composed_epsilon),

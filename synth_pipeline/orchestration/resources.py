@@ -1,5 +1,6 @@
 """Dagster resources: the home folder, MLflow, and how stages run."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from synth_pipeline.privacy.gate import Released
 from synth_pipeline.walk import AUDIT_RUNS
 
 Progress = Callable[[str, float], None]
+SERVER_VARIABLE = "SYNTH_PIPELINE_MLFLOW"
+PAGES_VARIABLE = "SYNTH_PIPELINE_MLFLOW_PAGES"
 
 
 class HomeResource(dg.ConfigurableResource[Home]):
@@ -33,21 +36,24 @@ class TrackingResource(dg.ConfigurableResource[Tracking]):
     Attributes:
         uri: tracking and registry store.
         artifacts: folder or URI of artifacts of new experiments; None lets a tracking server decide.
-        interface: address at which people open MLflow's pages, for links.
+        interface: address at which people open MLflow's pages, for links; empty: the server's own, else this machine's port 5000.
     """
 
     uri: str
     artifacts: str | None = None
-    interface: str = "http://127.0.0.1:5000"
+    interface: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Tracking:
         """The tracking place."""
         return Tracking(self.uri, self.artifacts, self.interface)
 
     @classmethod
-    def in_home(cls, home: Home) -> "TrackingResource":
-        """SQLite in a home."""
-        return cls(uri=home.tracking_uri, artifacts=home.tracking_artifacts.as_uri())
+    def of(cls, home: Home) -> "TrackingResource":
+        """The server at `$SYNTH_PIPELINE_MLFLOW`, whose pages people open at `$SYNTH_PIPELINE_MLFLOW_PAGES`; else SQLite in a home."""
+        server, pages = os.environ.get(SERVER_VARIABLE), os.environ.get(PAGES_VARIABLE, "")
+        if server:
+            return cls(uri=server, interface=pages)
+        return cls(uri=home.tracking_uri, artifacts=home.tracking_artifacts.as_uri(), interface=pages)
 
 
 @dataclass(frozen=True)

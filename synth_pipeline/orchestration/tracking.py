@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.drift.decision import Decision
 from synth_pipeline.integrations import mlflow as tracker
 from synth_pipeline.integrations.mlflow import Lineage, Tracking
 from synth_pipeline.orchestration.made import Origin
@@ -41,6 +42,12 @@ class WalkRecord:
                 f"{walk.spec.dataset}_{walk.snapshot}", fingerprint, f"private snapshot {walk.snapshot}", "training"
             )
             tracker.log_lineage(self._tracking, run, Released(lineage))
+
+    def decided(self, decision: Decision) -> None:
+        """Record what followed from the drift report."""
+        with self._unharmed():
+            tags = {"decision": Released(decision.kind), "decision.reason": Released(decision.reason)}
+            tracker.log_facts(self._tracking, self._run(), tags=tags)
 
     def trained(self, model: ReleasedModel) -> None:
         """Register the generator."""
@@ -112,7 +119,7 @@ def _parameters(walk: Walk) -> dict[str, Released[object]]:
         "unit.max_rows": spec.privacy.unit.max_rows,
         "generator": plan.generator,
         "plan.epsilon": plan.epsilon,
-        "plan.charges": len(plan.lines),
+        "plan.charges": len(plan.all_lines),
         "ledger.reservation": walk.reservation.number,
     }
     return {name: Released(value) for name, value in facts.items()}

@@ -18,6 +18,7 @@ from synth_pipeline.integrations.stores import HOME_VARIABLE, Home
 from synth_pipeline.orchestration.code_location import DEFS_VARIABLE
 from synth_pipeline.orchestration.keys import LOCATION
 from synth_pipeline.orchestration.launch import open_instance
+from synth_pipeline.orchestration.resources import SERVER_VARIABLE
 
 _WORKSPACE = f"""load_from:
   - python_module: {{module_name: synth_pipeline.definitions, location_name: {LOCATION}}}
@@ -85,8 +86,11 @@ def web_server(
 
 @contextmanager
 def tracking_pages(home: Home, *, port: int = 5000) -> Generator[None]:
-    """MLflow's pages over the home's runs, at the address that Dagster's metadata links to; nothing where the port is taken."""
-    if not _is_free(port):
+    """MLflow's pages over the home's runs, at the address that Dagster's metadata links to.
+
+    Nothing where the port is taken, or a server of its own keeps the runs.
+    """
+    if os.environ.get(SERVER_VARIABLE) or not _is_free(port):
         yield
         return
     place = ["--backend-store-uri", home.tracking_uri, "--default-artifact-root", home.tracking_artifacts.as_uri()]
@@ -130,6 +134,7 @@ def _environment(home: Home, own: str | Path | None) -> dict[str, str]:
         HOME_VARIABLE: str(home.folder),
         "PYTHONWARNINGS": "ignore",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven workers of 250 MB each, for jobs that nothing here asks for
     }
     folder = own or os.environ.get(DEFS_VARIABLE)
     if folder:

@@ -17,6 +17,8 @@ from synth_pipeline.privacy.gaussian_dp import (
     gaussian_epsilon,
     gaussian_mu,
     gdp_cost,
+    pure_epsilon_for_cost,
+    pure_mu,
     sigma_for_cost,
 )
 
@@ -39,5 +41,7 @@ __all__ = [
     "gaussian_mu",
     "gdp_cost",
     "pooled_mu_squared",
+    "pure_epsilon_for_cost",
+    "pure_mu",
     "sigma_for_cost",
 ]

@@ -1,5 +1,6 @@
-"""A Poisson sample of people: the rows of those who were drawn, and which row is whose."""
+"""A Poisson sample of people (the rows of those who were drawn, and which row is whose), and the noise of the step that it is for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -31,3 +32,20 @@ class Batch:
 
     def __reduce__(self) -> NoReturn:
         raise PrivacyError("a Batch holds private rows and cannot be pickled")
+
+
+@dataclass(frozen=True, eq=False)
+class CuratorNoise:
+    """What the noise of training steps is made of: call it with a size, once or more often a step.
+
+    Attributes:
+        draw: standard Gaussians of the curator's noise source.
+        taken: to be told, before it has any effect, what a step releases; None where nobody keeps it.
+    """
+
+    draw: Callable[[int], npt.NDArray[np.float64]]
+    taken: Callable[[bytes], None] | None = None
+
+    def __call__(self, size: int) -> npt.NDArray[np.float64]:
+        """That many standard Gaussians."""
+        return self.draw(size)

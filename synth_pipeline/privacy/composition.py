@@ -8,7 +8,8 @@ Three bounds are at hand, each valid by itself, and the smallest is reported:
 - **PLD** (`dp_accounting`): privacy-loss distributions, the truth up to a discretisation that errs upwards. DP-SGD
   needs them. They have no event for a bounded-range choice, which enters as the Gaussian that covers it.
 - **RDP** (`dp_accounting`): for transcripts with exponential-mechanism choices, whose bounded range costs only ε²/8
-  zCDP (Cesar and Rogers 2021), less than the Gaussian that covers them. Few of them cost least by plain addition.
+  zCDP (Cesar and Rogers 2021), less than the Gaussian that covers them. Few of them cost least by plain addition. The same
+  holds of comparisons with a noisy threshold: ε-DP is a range of 2ε, ε²/2 zCDP.
 
 A set union's δ′ is not a loss but a failure probability: all of them are taken off δ first, by ∏(1 + δ′) − 1.
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.events import (
+    AboveThresholdEvent,
     DiscoveryEvent,
     DiscreteGaussianEvent,
     Event,
@@ -29,7 +31,7 @@ from synth_pipeline.privacy.events import (
     GaussianPoolEvent,
     SubsampledGaussianEvent,
 )
-from synth_pipeline.privacy.gaussian_dp import bounded_range_mu, check_delta, gaussian_epsilon, gdp_cost
+from synth_pipeline.privacy.gaussian_dp import bounded_range_mu, check_delta, gaussian_epsilon, gdp_cost, pure_mu
 
 PLD_INTERVAL = 1e-4
 """Width of the privacy-loss grid; the reported ε is above the truth by less than this in every test."""
@@ -81,6 +83,8 @@ def _gaussian_cover(event: Event) -> float:
             return event.mu_squared
         case ExponentialEvent():
             return event.count * bounded_range_mu(event.epsilon) ** 2
+        case AboveThresholdEvent():
+            return pure_mu(event.epsilon) ** 2
         case SubsampledGaussianEvent():
             return event.steps / event.noise_multiplier**2 if event.sample_rate == 1 else 0.0
 
@@ -138,7 +142,7 @@ def epsilon_of_merged(events: tuple[Event, ...], delta: float) -> float:
     else:
         bounds.append(gaussian_epsilon(math.sqrt(pooled), left_delta))
         bounds.extend(_exact_discrete_epsilon(events, left_delta))
-    if any(isinstance(event, ExponentialEvent) for event in events):
+    if any(isinstance(event, ExponentialEvent | AboveThresholdEvent) for event in events):
         bounds.append(_rdp_epsilon(events, left_delta))
         bounds.append(_added_epsilon(events, delta))
     smallest = min(bounds)
@@ -181,10 +185,11 @@ def _exact_discrete_epsilon(events: tuple[Event, ...], delta: float) -> list[flo
 
 
 def _added_epsilon(events: tuple[Event, ...], delta: float) -> float:
-    """Add the choices' own ε to the rest, the oldest composition there is: the best one for few choices."""
-    rest = tuple(event for event in events if not isinstance(event, ExponentialEvent))
-    choices = math.fsum(event.count * event.epsilon for event in events if isinstance(event, ExponentialEvent))
-    return choices + epsilon_of_merged(rest, delta)
+    """Add the own ε of choices and thresholds to the rest, the oldest composition there is: the best one for few of them."""
+    rest = tuple(event for event in events if not isinstance(event, ExponentialEvent | AboveThresholdEvent))
+    choices = [event.count * event.epsilon for event in events if isinstance(event, ExponentialEvent)]
+    thresholds = [event.epsilon for event in events if isinstance(event, AboveThresholdEvent)]
+    return math.fsum([*choices, *thresholds]) + epsilon_of_merged(rest, delta)
 
 
 def _rdp_epsilon(events: tuple[Event, ...], delta: float) -> float:
@@ -197,6 +202,8 @@ def _rdp_epsilon(events: tuple[Event, ...], delta: float) -> float:
         match event:
             case ExponentialEvent():
                 accountant.compose(ZCDpEvent(event.epsilon**2 / 8), event.count)
+            case AboveThresholdEvent():
+                accountant.compose(ZCDpEvent(event.epsilon**2 / 2))
             case SubsampledGaussianEvent() if event.sample_rate < 1:
                 step = PoissonSampledDpEvent(event.sample_rate, GaussianDpEvent(event.noise_multiplier))
                 accountant.compose(SelfComposedDpEvent(step, event.steps))

@@ -16,7 +16,9 @@ from synth_pipeline.privacy.accounting import sigma_for_cost
 from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.desk import Desk
-from synth_pipeline.privacy.events import Event
+from synth_pipeline.privacy.events import AboveThresholdEvent, Event
+from synth_pipeline.privacy.journal import AnswerJournal
+from synth_pipeline.privacy.mechanisms.above_threshold import NoisyThreshold
 from synth_pipeline.privacy.noise import NoiseSource, SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.privacy.view import EncodedView
@@ -58,6 +60,7 @@ class Curator:
         spent: events charged to the same budget before this curator existed (the profile's, for a generator).
         noise: source of exact discrete noise.
         before_first_answer: called once, before any row is read for an answer (the ledger marks the reservation as read).
+        journal: where answers are written before they are given; None: a run that is cut off cannot be gone on with.
     """
 
     zone: ClassVar[str] = "private"
@@ -71,9 +74,15 @@ class Curator:
         spent: Sequence[Event] = (),
         noise: NoiseSource | None = None,
         before_first_answer: Callable[[], None] | None = None,
+        journal: AnswerJournal | None = None,
     ) -> None:
         self._desk = Desk(
-            unit=unit, budget=budget, spent=spent, noise=noise or SecureNoise(), before_first_answer=before_first_answer
+            unit=unit,
+            budget=budget,
+            spent=spent,
+            noise=noise or SecureNoise(),
+            before_first_answer=before_first_answer,
+            journal=journal,
         )
         self._hold(table)
 
@@ -235,6 +244,14 @@ class Curator:
             `delta` in all (proof in `privacy.mechanisms.stability`, for every way to spread a person's rows over keys).
         """
         return self._desk.find_keys(lambda: self._present(column), cost=cost, delta=delta, stage=stage, purpose=purpose)
+
+    def draw_threshold(self, event: AboveThresholdEvent, *, threshold: int, sensitivity: int) -> NoisyThreshold:
+        """A noisy threshold, charged once for every question that will be compared with it (`EncodedView.is_above`); secret.
+
+        Privacy:
+            ε-DP for all answers up to the first "above" together, where one unit moves each question by at most `sensitivity`.
+        """
+        return self._desk.draw_threshold(event, threshold=threshold, sensitivity=sensitivity)
 
     def encoded(self, encoder: RowEncoder) -> "EncodedView":
         """The rows under a released encoder, to be asked for joint counts or batches; nothing is charged yet."""

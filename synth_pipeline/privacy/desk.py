@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,13 @@ from synth_pipeline.privacy.accounting import (
     choice_epsilon_for_cost,
     composed_epsilon,
     gdp_cost,
+    pure_mu,
     sigma_for_cost,
 )
 from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.events import (
+    AboveThresholdEvent,
     DiscoveryEvent,
     DiscreteGaussianEvent,
     Event,
@@ -25,11 +27,15 @@ from synth_pipeline.privacy.events import (
     GaussianPoolEvent,
     SubsampledGaussianEvent,
 )
+from synth_pipeline.privacy.journal import Answer, AnswerJournal, Question
+from synth_pipeline.privacy.mechanisms.above_threshold import NoisyThreshold, is_above, threshold_noise
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
 from synth_pipeline.privacy.mechanisms.exponential import choose
-from synth_pipeline.privacy.mechanisms.stability import KeyReach, discover_keys
+from synth_pipeline.privacy.mechanisms.stability import KeyReach, discover_keys, discovery_threshold
 from synth_pipeline.privacy.noise import NoiseSource
 from synth_pipeline.privacy.unit import PrivacyUnit
+
+_Answer = TypeVar("_Answer", bound=Answer)
 
 _SLACK = 1 + 1e-10
 _DELTA_SLACK = 1 + 1e-9
@@ -46,6 +52,7 @@ class Desk:
         unit: whose privacy is protected.
         budget: what may be spent, earlier spending included.
         noise: source of exact discrete noise.
+        journal: where answers are written before they are given, and from where a stage that was cut off is given them again.
     """
 
     def __init__(
@@ -56,10 +63,12 @@ class Desk:
         spent: Sequence[Event],
         noise: NoiseSource,
         before_first_answer: Callable[[], None] | None,
+        journal: AnswerJournal | None = None,
     ) -> None:
         self.unit = unit
         self.budget = budget
         self.noise = noise
+        self.journal = journal
         self.held_back = 0.0
         self._events: list[Event] = list(spent)
         self._before_first_answer = before_first_answer
@@ -123,6 +132,7 @@ class Desk:
         """
         self._require_composed(event)
         self.announce()
+        self.answered(Question("batches", event.to_dict(), b""), lambda: event.steps)
         self._events.append(event)
 
     def pick(
@@ -137,11 +147,13 @@ class Desk:
             stage: where in the walk the choice is made.
             purpose: what it decides.
         """
-        choice = choose(
-            scores, epsilon=epsilon, sensitivity=sensitivity, noise=self.noise, stage=stage, purpose=purpose
+        event = ExponentialEvent(epsilon=epsilon, stage=stage, purpose=purpose)
+        index = self.answered(
+            Question("choice", {**event.to_dict(), "sensitivity": sensitivity}, scores),
+            lambda: choose(scores, epsilon=epsilon, sensitivity=sensitivity, noise=self.noise).index,
         )
-        self._events.append(choice.event)
-        return choice.index
+        self._events.append(event)
+        return index
 
     def find_keys(
         self, present: Callable[[], Mapping[str, int]], *, cost: float, delta: float, stage: str, purpose: str
@@ -163,9 +175,47 @@ class Desk:
         self.announce()
         reach = KeyReach(self.unit.max_rows, self.unit.sensitivity)
         sigma = sigma_for_cost(cost, reach.weight)
-        found = discover_keys(present(), sigma=sigma, delta=delta, reach=reach, noise=self.noise)
-        self._events.append(replace(found.event, stage=stage, purpose=purpose))
-        return found.keys
+        threshold = discovery_threshold(sigma, delta, reach)
+        event = DiscoveryEvent(
+            sigma=sigma, sensitivity=reach.weight, threshold=threshold, delta=delta, stage=stage, purpose=purpose
+        )
+        counts = present()
+        keys = self.answered(
+            Question("keys", event.to_dict(), counts),
+            lambda: discover_keys(counts, sigma=sigma, delta=delta, reach=reach, noise=self.noise).keys,
+        )
+        self._events.append(event)
+        return keys
+
+    def draw_threshold(self, event: AboveThresholdEvent, *, threshold: int, sensitivity: int) -> NoisyThreshold:
+        """Charge all comparisons with one noisy threshold, and draw it; it is secret, and so is a journal that holds it.
+
+        Args:
+            event: what is charged, once.
+            threshold: the threshold, a released fact.
+            sensitivity: most that one unit moves what will be compared, in its whole numbers.
+
+        Raises:
+            PrivacyError: if the cost is more than is left; nothing is charged then.
+        """
+        self.require_left(pure_mu(event.epsilon) ** 2, event.purpose)
+        self.announce()
+        drawn = self.answered(
+            Question("threshold", {**event.to_dict(), "threshold": threshold, "sensitivity": sensitivity}, b""),
+            lambda: threshold_noise(event.epsilon, sensitivity, self.noise),
+        )
+        self._events.append(event)
+        return NoisyThreshold(event.epsilon, sensitivity, threshold + drawn)
+
+    def compare(self, question: int, threshold: NoisyThreshold, *, stage: str, purpose: str) -> bool:
+        """Whether a question with noise of its own reaches a threshold that `draw_threshold` charged; not to be asked after a True."""
+        self.announce()
+        about = {"stage": stage, "purpose": purpose, "epsilon": threshold.epsilon, "sensitivity": threshold.sensitivity}
+        return bool(
+            self.answered(
+                Question("above", about, str(question).encode()), lambda: int(is_above(question, threshold, self.noise))
+            )
+        )
 
     def require_left(self, cost: float, purpose: str) -> None:
         """Refuse a cost that is not positive or more than is left; after batches, which are not paid from the pool, also by composed ε."""
@@ -195,8 +245,29 @@ class Desk:
                 f"{purpose}: would bring the discoveries to δ′ = {used:.3g}, where {self.budget.discovery_delta:.3g} is set aside for them"
             )
 
+    def answered(self, question: Question, draw: Callable[[], _Answer]) -> _Answer:
+        """The answer to a question whose cost is charged: drawn, or where an earlier run of the stage was given one, that.
+
+        Every answer of the desk comes through here. Where there is a journal, it is on disk before it is returned.
+        """
+        if self.journal is None:
+            return draw()
+        self.announce()
+        return self.journal.answer(question, draw)
+
+    def words(self, size: int) -> npt.NDArray[np.uint64]:
+        """Uniform words for Poisson samples, parts, and the noise of training steps; those of an earlier run of the stage again."""
+        return self.noise.words(size) if self.journal is None else self.journal.words(size)
+
+    def step_taken(self, released: bytes) -> None:
+        """Keep a digest of what a training step released; a run that goes on must come to the same, or it is refused."""
+        if self.journal is not None:
+            self.answered(Question("step", {"stage": "generator", "purpose": "training step"}, released), lambda: 0)
+
     def announce(self) -> None:
-        """Tell the ledger, once, that rows are about to be read for an answer."""
+        """Tell the ledger, once, that rows are about to be read for an answer; not for answers that were given before."""
+        if self.journal is not None and self.journal.is_replaying:
+            return
         if self._before_first_answer is not None:
             self._before_first_answer()
             self._before_first_answer = None
@@ -204,7 +275,9 @@ class Desk:
     def noisy(self, counts: npt.NDArray[np.int64], sigma: float) -> Noisy:
         """Counts in whole units with discrete Gaussian noise, released as numbers of people (of rows, where each is one)."""
         weight = self.unit.weight
-        return Noisy(add_noise(counts, sigma, self.noise).astype(np.float64) / weight, sigma / weight)
+        about: dict[str, Any] = {**(self._events[-1].to_dict() if self._events else {}), "scale": sigma}
+        noised = self.answered(Question("counts", about, counts), lambda: add_noise(counts, sigma, self.noise))
+        return Noisy(noised.astype(np.float64) / weight, sigma / weight)
 
 
 def _gaussian_cost(event: Event) -> float:
@@ -214,4 +287,6 @@ def _gaussian_cost(event: Event) -> float:
         return gdp_cost(event.sigma, event.sensitivity)
     if isinstance(event, ExponentialEvent):
         return event.count * bounded_range_mu(event.epsilon) ** 2
+    if isinstance(event, AboveThresholdEvent):
+        return pure_mu(event.epsilon) ** 2
     return 0.0

@@ -177,7 +177,34 @@ class ExponentialEvent(_Labelled):
         return f"exponential mechanism, ε={self.epsilon:.6g}, {self.count} choices"
 
 
-Event = DiscreteGaussianEvent | GaussianPoolEvent | SubsampledGaussianEvent | DiscoveryEvent | ExponentialEvent
+@dataclass(frozen=True)
+class AboveThresholdEvent(_Labelled):
+    """Any number of comparisons with one noisy threshold, up to the first that is answered "above" (sparse vector).
+
+    Attributes:
+        epsilon: pure ε of all the answers together.
+    """
+
+    kind: ClassVar[str] = "above_threshold"
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        _require_positive("above threshold: epsilon", self.epsilon)
+
+    @property
+    def mechanism(self) -> str:
+        """The mechanism in words, for a plan or a certificate."""
+        return f"above threshold (sparse vector), ε={self.epsilon:.6g} up to the first alarm"
+
+
+Event = (
+    DiscreteGaussianEvent
+    | GaussianPoolEvent
+    | SubsampledGaussianEvent
+    | DiscoveryEvent
+    | ExponentialEvent
+    | AboveThresholdEvent
+)
 
 _KINDS: dict[str, Callable[..., Event]] = {
     DiscreteGaussianEvent.kind: DiscreteGaussianEvent,
@@ -185,6 +212,7 @@ _KINDS: dict[str, Callable[..., Event]] = {
     SubsampledGaussianEvent.kind: SubsampledGaussianEvent,
     DiscoveryEvent.kind: DiscoveryEvent,
     ExponentialEvent.kind: ExponentialEvent,
+    AboveThresholdEvent.kind: AboveThresholdEvent,
 }
 
 

@@ -158,6 +158,33 @@ def bounded_range_mu(epsilon: float) -> float:
     return 2 * float(ndtri(1 / (1 + math.exp(-epsilon / 2))))
 
 
+def pure_mu(epsilon: float) -> float:
+    """Return the μ of the Gaussian DP that covers an ε-DP mechanism, 2Φ⁻¹(e^ε/(1 + e^ε)); about 1.25 ε for small ε.
+
+    Every ε-DP mechanism, interactive ones included, is a post-processing of randomized response (Kairouz, Oh and Viswanath 2015; Lyu
+    2022; Vadhan and Zhang 2023), whose trade-off curve has one inner vertex (q, q), q = 1/(1 + e^ε). The curve of μ-GDP lies below it
+    as soon as it lies below that vertex (docs/proofs/above_threshold.md). A loss in [−ε, ε] has range 2ε, hence the formula below.
+
+    Example:
+        >>> round(pure_mu(0.1), 4)
+        0.1253
+    """
+    return bounded_range_mu(2 * epsilon)
+
+
+def pure_epsilon_for_cost(cost: float) -> float:
+    """Return the ε of an ε-DP mechanism whose cost is `cost` in μ², rounded so that `pure_mu(ε)²` never passes `cost`.
+
+    Raises:
+        PrivacyError: when the cost is not a finite number above 0.
+
+    Example:
+        >>> round(pure_epsilon_for_cost(pure_mu(0.1) ** 2), 6)
+        0.1
+    """
+    return choice_epsilon_for_cost(cost) / 2
+
+
 def choice_epsilon_for_cost(cost: float) -> float:
     """Return the bounded range ε of an exponential-mechanism choice whose cost is `cost` in μ².
 

@@ -45,7 +45,7 @@ class TeacherPanel:
         if teachers < 1:
             raise PrivacyError(f"teachers: {teachers} were asked for; it must be at least 1")
         self._desk = desk
-        words = desk.noise.words
+        words = desk.words
         if desk.unit.max_rows == 1:
             part = parts(words(len(codes)), teachers)
         else:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.privacy.answer import ExpectedTable, JointPartition, Noisy, PairPartition
-from synth_pipeline.privacy.batch import Batch
+from synth_pipeline.privacy.answer import SHARE_PARTS, ExpectedTable, JointPartition, Noisy, PairPartition, WatchedTable
+from synth_pipeline.privacy.batch import Batch, CuratorNoise
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event, SubsampledGaussianEvent
+from synth_pipeline.privacy.mechanisms.above_threshold import NoisyThreshold
 from synth_pipeline.privacy.secure_stream import chosen, standard_gaussians
 from synth_pipeline.privacy.teachers import TeacherPanel
 from synth_pipeline.privacy.weighing import weighed
@@ -246,19 +247,52 @@ class EncodedView:
         self._desk.charge_batches(event)
         return self._deal(sample_rate, steps)
 
-    def step_noise(self, size: int) -> npt.NDArray[np.float64]:
-        """Standard Gaussians of the curator's noise source, for the noise of a step that `poisson_batches` charged."""
-        return standard_gaussians(self._desk.noise.words(size))
+    @property
+    def step_noise(self) -> CuratorNoise:
+        """Standard Gaussians of the curator's noise source, for the noise of the steps that `poisson_batches` charged."""
+        desk = self._desk
+        return CuratorNoise(
+            lambda size: standard_gaussians(desk.words(size)), desk.step_taken if desk.journal else None
+        )
 
     def deal_to_teachers(self, teachers: int) -> TeacherPanel:
         """The rows dealt to disjoint teachers, whose noisy votes may then be asked for; nothing is charged yet."""
         return TeacherPanel(self._desk, self._codes, teachers, units=self._units)
 
+    def is_above(self, tables: Sequence[WatchedTable], threshold: NoisyThreshold, *, stage: str, purpose: str) -> bool:
+        """Whether the largest excess of the tables, with noise of its own, reaches a noisy threshold (`Curator.draw_threshold`).
+
+        Privacy:
+            A person of weight w ≤ U adds to n a vector of sum w: to Σ|n − q W| at most Σ|x − q w| ≤ 2w in size, and slope·w to what is
+            taken off. So an excess, and with it the largest, moves by at most U × the largest reach, in parts of 2·SHARE_PARTS. Charged
+            when the threshold was drawn; nothing may be asked after a True.
+
+        Raises:
+            PrivacyError: if the threshold was drawn for questions that move less.
+        """
+        reach = self._desk.unit.sensitivity * max(table.reach for table in tables)
+        if reach > threshold.sensitivity:
+            raise PrivacyError(f"{purpose}: the threshold was drawn for questions that one unit moves less")
+        question = max(self._excess(table) for table in tables)
+        return self._desk.compare(question, threshold, stage=stage, purpose=purpose)
+
+    def _excess(self, table: WatchedTable) -> int:
+        """Excess of a watched table, in parts of 2·SHARE_PARTS of a whole unit; exact."""
+        counts = np.zeros(len(table.shares), dtype=np.int64)
+        for start in range(0, len(self._codes), _CHUNK_ROWS):
+            rows = self._codes[start : start + _CHUNK_ROWS]
+            cells = table.labels[tuple(rows[:, column] for column in table.columns)]
+            counts += weighed(cells, len(counts), self._weights_of(start))
+        total = int(counts.sum())
+        pairs = zip(counts.tolist(), table.shares, strict=True)
+        distance = sum(abs(SHARE_PARTS * count - share * total) for count, share in pairs)
+        return distance - table.slope * total - table.offset * self._desk.unit.weight
+
     def _deal(self, sample_rate: float, steps: int) -> Iterator[Batch]:
         units = self._units if self._desk.unit.max_rows > 1 else None
         people = len(self._codes) if units is None else int(units.max(initial=-1)) + 1
         for _ in range(steps):
-            drawn = chosen(self._desk.noise.words(people), sample_rate)
+            drawn = chosen(self._desk.words(people), sample_rate)
             if units is None:
                 yield Batch(self._codes[drawn])
             else:

@@ -53,12 +53,14 @@ class ReleasedModel:
         profile: the released profile.
         generator: the engine's released state.
         dtypes: dtype of each column of the real table, in its order; a public schema.
+        share: share of the walk's ε that profile and generator were given; a refresh gets less than a refit.
     """
 
     spec: Spec
     profile: Profile
     generator: Generator
     dtypes: Mapping[str, str]
+    share: float = 1.0
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -72,7 +74,7 @@ class ReleasedModel:
         What was asked later hangs on earlier answers, so the events that happened may not be composed as if they had been fixed in
         advance. The plan's pool, which they were paid from, was.
         """
-        return make_plan(self.spec).epsilon
+        return make_plan(self.spec, share=self.share).training_epsilon
 
     def sample(
         self,
@@ -218,6 +220,7 @@ class ReleasedModel:
             "kind": self.generator.kind,
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "dtypes": dict(self.dtypes),
+            "share": self.share,
         }
         (folder / "model.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
         (folder / "profile.json").write_text(json.dumps(self.profile.to_json()), encoding="utf-8")
@@ -284,7 +287,11 @@ def load_model(folder: str | Path) -> ReleasedModel:
         profile = Profile.from_json(json.loads((place / "profile.json").read_text(encoding="utf-8")))
         generator = engine_for(content["kind"]).load(place)
         return ReleasedModel(
-            Spec.from_mapping(content["spec"], where=str(place)), profile, generator, content["dtypes"]
+            Spec.from_mapping(content["spec"], where=str(place)),
+            profile,
+            generator,
+            content["dtypes"],
+            content.get("share", 1.0),
         )
     except FileNotFoundError:
         raise ModelError(f"{place}: no model there; give a folder that `fit` wrote") from None

@@ -1,6 +1,7 @@
 """Where a release comes from: the walk, its code and its audit, and what the bundle therefore states."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.generate.plan import make_plan
+from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import WalkKey
 from synth_pipeline.release.facts import ReleaseFacts
 from synth_pipeline.release.model import ReleasedModel
@@ -35,7 +38,7 @@ def code_version() -> str:
     return f"{number}+{digest.hexdigest()[:12]}"
 
 
-def release_facts(
+def release_facts(  # noqa: PLR0913  (a release states many facts)
     walk_key: WalkKey,
     model: ReleasedModel,
     *,
@@ -43,18 +46,32 @@ def release_facts(
     outcomes: tuple[Outcome, ...],
     rows: int,
     audit: MechanismAudit | None = None,
+    drift: Sequence[Event] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> ReleaseFacts:
-    """The released and public facts that a bundle carries."""
+    """The released and public facts that a bundle carries.
+
+    Args:
+        walk_key: the walk.
+        model: what it released.
+        fingerprint: keyed fingerprint of the snapshot.
+        outcomes: what the expectations found.
+        rows: rows of the synthetic table.
+        audit: the audit of the mechanism.
+        drift: events of the drift report before the training, which are part of the walk's ε.
+        extra: further released facts.
+    """
     privacy = model.spec.privacy
+    composed = make_plan(model.spec, share=model.share).epsilon if drift else model.epsilon
     return ReleaseFacts(
         dataset=model.spec.dataset,
         version=release_version(walk_key.snapshot, walk_key.walk_id),
         spec=model.spec,
         profile=model.row_profile,
-        events=[event.to_dict() for event in model.events],
+        events=[event.to_dict() for event in (*drift, *model.events)],
         epsilon=privacy.epsilon,
         delta=privacy.delta,
-        composed_epsilon=model.epsilon,
+        composed_epsilon=composed,
         accountant=ACCOUNTANT,
         snapshot_fingerprint=fingerprint,
         code_version=walk_key.code_version,
@@ -68,6 +85,7 @@ def release_facts(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=rows,
         audit=audit_facts(audit) if audit is not None else None,
+        extra=dict(extra or {}),
     )
 
 

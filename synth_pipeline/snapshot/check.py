@@ -61,12 +61,23 @@ def check_schema(frame: pd.DataFrame, spec: Spec, *, where: str = "data") -> Non
         raise TableError(f"{where}: {'; '.join(faults)}")
 
 
+def type_fault(values: pd.Series, column: Column) -> str | None:
+    """What is wrong with the type of a column, from its dtype (of its values' types, where that is object); None where nothing is."""
+    if isinstance(column, IdentifierColumn):
+        return None
+    held = held_values(values)
+    if held in (*_allowed(column), "nothing but nulls"):
+        return None
+    return f"holds {held} and is declared as {column.kind}; {_REMEDY[held]}"
+
+
 def _type_faults(values: pd.Series, column: Column) -> list[str]:
     if isinstance(column, IdentifierColumn):
         return []
+    fault = type_fault(values, column)
+    if fault is not None:
+        return [fault]
     held = held_values(values)
-    if held not in (*_allowed(column), "nothing but nulls"):
-        return [f"holds {held} and is declared as {column.kind}; {_REMEDY[held]}"]
     if isinstance(column, IntegerColumn) and held == "numbers":
         return _counted(
             _fractional(values), "rows that are not whole numbers and is declared as integer; declare it as float"

@@ -1,4 +1,4 @@
-"""The secret key of a home folder: keys the split, the contribution bound and the fingerprints. It never leaves the private zone."""
+"""The secret key of an installation: keys the split, the contribution bound and the fingerprints. It never leaves the private zone."""
 
 import os
 import secrets
@@ -32,6 +32,25 @@ def load_or_create_key(home: str | Path) -> bytes:
         )
     if mode & 0o077:
         raise PrivacyError(f"{path}: other users may read it (mode {mode & 0o777:04o}); run: chmod 600 {path}")
+    return key
+
+
+def load_key(path: Path) -> bytes:
+    """The 32-byte key in a file that several machines share, such as a mounted secret; its group may read it, others may not.
+
+    Raises:
+        PrivacyError: if it is no key, cannot be read, or others may read it.
+    """
+    try:
+        mode, key = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise PrivacyError(
+            f"{path}: the key cannot be read ({type(error).__name__}); mount it there, readable by this user"
+        ) from None
+    if len(key) != KEY_BYTES:
+        raise PrivacyError(f"{path}: holds {len(key)} bytes, not {KEY_BYTES}; mount the key itself, as raw bytes")
+    if mode & 0o007:
+        raise PrivacyError(f"{path}: everybody may read it (mode {mode & 0o777:04o}); mount it with mode 0400")
     return key
 
 

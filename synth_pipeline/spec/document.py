@@ -76,7 +76,8 @@ class Spec(Section):
     fairness: Fairness | None = Field(default=None, description="Groups for which the benchmark is reported apart.")
     drift: Drift | None = Field(default=None, description="Private drift detection.")
     schedule: str | None = Field(
-        default=None, description="Cron line on which the newest snapshot is walked; null: by sensor only."
+        default=None,
+        description="Cron line on which the newest snapshot is walked, if it was not yet; null: each one is walked as it arrives.",
     )
     release: ReleaseSpec = Field(default=ReleaseSpec(), description="What it takes for a release to count.")
 
@@ -114,7 +115,13 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _drift_leaves_a_budget(self) -> "Spec":
-        if self.drift is None or self.drift.mode == "schedule":
+        if self.drift is None:
+            return self
+        if self.drift.mode == "schedule":
+            if self.drift.on_drift in ("reuse", "resample"):
+                raise ValueError(
+                    f"drift.on_drift: {self.drift.on_drift} would never look at another snapshot in mode schedule; use refresh or refit"
+                )
             return self
         if self.drift.epsilon > 0.5 * self.privacy.epsilon:
             raise ValueError(
@@ -166,6 +173,13 @@ class Spec(Section):
         """SHA-256 of the canonical JSON of the specification."""
         canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def learnt_digest(self) -> str:
+        """SHA-256 of what a generator is made by: columns, whose privacy, engine, target. Releases that differ in it are not compared."""
+        content = self.model_dump(mode="json", by_alias=True, include={"columns", "generator", "benchmark"})
+        content["unit"] = self.privacy.unit.model_dump(mode="json")
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """The specification as YAML that `from_yaml` reads back to an equal one."""

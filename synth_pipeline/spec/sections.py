@@ -1,8 +1,10 @@
 """The sections that steer stages: where snapshots lie, which engine, which task, which checks, what a release takes."""
 
+import datetime as dt
+import re
 from typing import Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from synth_pipeline.spec.section import Section
 
@@ -132,12 +134,41 @@ class Drift(Section):
     refresh_share: float = Field(default=0.5, gt=0, le=1, description="Share of the walk's ε that a refresh spends.")
 
 
+_AGE_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _parse_age(text: str) -> dt.timedelta:
+    found = re.fullmatch(r"\s*([1-9]\d{0,5})\s*(m(in(utes?)?)?|h(ours?)?|d(ays?)?|w(eeks?)?)\s*", text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is no length of time; write a whole number and minutes, hours, days or weeks, such as 30 days"
+        )
+    return dt.timedelta(seconds=int(found[1]) * _AGE_SECONDS[found[2][0]])
+
+
 class ReleaseSpec(Section):
     """How a release comes about."""
 
     approval: Literal["manual", "auto"] = Field(
         default="manual", description="`manual`: a release is a candidate until approved."
     )
+    max_age: str | None = Field(
+        default=None,
+        description="How old the newest release may grow before Dagster says that it is overdue, such as `36 hours`, `30 days` or"
+        " `6 weeks`; at least 2 minutes; null: any age.",
+    )
+
+    @field_validator("max_age")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None and _parse_age(value) < dt.timedelta(minutes=2):
+            raise ValueError(f"max_age: {value!r} is shorter than 2 minutes")
+        return value
+
+    @property
+    def max_age_window(self) -> dt.timedelta | None:
+        """`max_age` as a length of time."""
+        return None if self.max_age is None else _parse_age(self.max_age)
 
 
 class Validation(Section):

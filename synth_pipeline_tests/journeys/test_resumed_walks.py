@@ -1,13 +1,15 @@
-"""A walk that Dagster goes on with in later runs: charged once, read once a stage, and only as it was opened."""
+"""A walk that Dagster goes on with in later runs: charged once, asked once, and only as it was opened."""
 
 import pytest
 
 from synth_pipeline.errors import LedgerError
+from synth_pipeline.integrations.stores import is_owner_only
 from synth_pipeline.orchestration.code_location import build_defs
 from synth_pipeline.orchestration.failures import failure_of
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.orchestration.retries import journals_of
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline_tests.dagster_example import clinic_rows, make_place
 
@@ -16,7 +18,7 @@ KEYS = DatasetKeys("clinic")
 
 @pytest.fixture
 def place(tmp_path):
-    made = make_place(tmp_path)
+    made = make_place(tmp_path, generator={"kind": "mst"})
     made.put("visits", clinic_rows(300))
     with open_instance(made.home) as instance:
         instance.add_dynamic_partitions(KEYS.partitions_name, ["visits"])
@@ -47,13 +49,36 @@ def test_a_generator_that_failed_before_it_read_goes_on_in_a_later_run_and_nothi
         elsewhere.setenv("SYNTH_PIPELINE_LEDGER", "another.sqlite")
         assert isinstance(materialize(place, "generator"), LedgerError)
     assert kinds(place) == ["reserve", "read"]
-    assert "has read its snapshot before" in str(materialize(place, "profile"))
     assert materialize(place, "generator") is None
     assert kinds(place) == ["reserve", "read", "read", "commit"]
     account = open_ledger(place.home.ledger).account("clinic")
     assert account.spent_epsilon <= account.walks[0].reservation.charge.epsilon
-    assert "is spent already" in str(materialize(place, "generator"))
+
+
+def test_a_charged_stage_that_is_run_again_gives_its_answers_again_until_the_next_stage_has_them(place):
+    def released(name):
+        files = (place.home.released.root / "clinic" / "visits" / name).rglob("*")
+        return {str(path): path.read_bytes() for path in files if path.is_file()}
+
+    assert [materialize(place, name) for name in ("real_snapshot", "profile", "generator")] == [None] * 3
+    before = {name: released(name) for name in ("profile", "generator")}
+    assert [materialize(place, name) for name in ("profile", "generator")] == [None, None]
+    assert {name: released(name) for name in ("profile", "generator")} == before
+    assert materialize(place, "synthetic_table") is None
+    assert list(journals_of(place.home).rglob("*.journal")) == []
+    for name in ("profile", "generator"):
+        assert "is spent already" in str(materialize(place, name))
     assert kinds(place) == ["reserve", "read", "read", "commit"]
+
+
+def test_journals_are_for_the_owner_alone_and_go_when_the_snapshot_is_taken_anew(place):
+    assert [materialize(place, name) for name in ("real_snapshot", "profile")] == [None, None]
+    (journal,) = journals_of(place.home).rglob("*.journal")
+    assert all(is_owner_only(part) for part in (journal, journal.parent, journal.parent.parent, journals_of(place.home)))
+    spec = place.own / "clinic" / "defs.yaml"
+    spec.write_text(spec.read_text().replace("epsilon: 2.5", "epsilon: 9.5"))
+    assert materialize(place, "real_snapshot") is None
+    assert list(journals_of(place.home).rglob("*.journal")) == []
 
 
 def test_a_walk_is_not_gone_on_with_under_another_specification(place):

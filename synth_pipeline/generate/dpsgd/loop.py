@@ -8,8 +8,9 @@ Source:
     deviation, not by an expected batch size, so that step lengths mean the same at every clip, rate and noise.
 """
 
+import hashlib
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -24,7 +25,7 @@ from synth_pipeline.generate.dpsgd.noise import noisy_sums
 from synth_pipeline.generate.dpsgd.persons import Persons, cut
 from synth_pipeline.generate.dpsgd.rules import Sums
 from synth_pipeline.generate.dpsgd.watch import current_watch
-from synth_pipeline.privacy.batch import Batch
+from synth_pipeline.privacy.batch import Batch, CuratorNoise
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
 from synth_pipeline.table.encoded import Codes
 
@@ -169,6 +170,7 @@ class DPTrainer:
         """Fresh noise on the sum, one step of this step's length, and the average."""
         weights = list(self._noised.values())
         released = noisy_sums(sums, weights, scale=self.scale, noise=self.execution.noise)
+        _witness(self.execution, released)
         for weight, gradient in zip(weights, released, strict=True):
             weight.grad = gradient
         if self._watch is not None:
@@ -200,6 +202,15 @@ def _draws_of_its_own(execution: Execution) -> Generator[None]:
             with torch.cuda.device(execution.device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def _witness(execution: Execution, released: Sequence[Tensor]) -> None:
+    """Where answers are kept, so that a run that was cut off can be taken again: that this step comes to the same is checked."""
+    if isinstance(execution.noise, CuratorNoise) and execution.noise.taken is not None:
+        digest = hashlib.sha256()
+        for gradient in released:
+            digest.update(gradient.detach().cpu().numpy().tobytes())
+        execution.noise.taken(digest.digest())
 
 
 def check_run(config: DPSGDConfig, event: SubsampledGaussianEvent, model: nn.Module) -> None:

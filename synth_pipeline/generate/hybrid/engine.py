@@ -1,6 +1,7 @@
 """The hybrid from end to end: maxent's rows → SCORE the target → MATCH a correction → SAMPLE the target anew; and its files."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from synth_pipeline.generate.hybrid.config import HybridConfig
 from synth_pipeline.generate.hybrid.planning import PROFILE_SHARE, make_config, plan
 from synth_pipeline.generate.hybrid.score import TargetScore, match_scores
 from synth_pipeline.generate.maxent import engine as maxent
+from synth_pipeline.generate.measured import MeasuredPair
 from synth_pipeline.generate.protocol import UNKNOWN, RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
@@ -28,7 +30,7 @@ from synth_pipeline.profile.signal import WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.profile import Profile
 
-__all__ = ["PROFILE_SHARE", "Hybrid", "fit", "load", "make_config", "plan"]
+__all__ = ["PROFILE_SHARE", "Hybrid", "fit", "load", "make_config", "plan", "refresh"]
 
 _POOL_FACTOR = 2
 _MOST_POOLS = 6
@@ -60,6 +62,11 @@ class Hybrid:
     def domain(self) -> Domain:
         """The encoded columns."""
         return self.base.domain
+
+    @property
+    def measured(self) -> tuple[MeasuredPair, ...]:
+        """The noisy tables that the field was fitted to."""
+        return self.base.measured
 
     def sample(self, rows: int, *, where: Condition | None = None, rng: np.random.Generator) -> EncodedTable:
         """Encoded rows of p_maxent(others) · p(target | others); under a condition of its conditional law, every one satisfying it.
@@ -145,12 +152,64 @@ def fit(curator: Curator, profile: Profile, config: HybridConfig, *, budget: Bud
         Discrete-Gaussian answers through the curator, one pool: maxent's, and one sum of clipped vectors. All else is
         post-processing.
     """
+
+    def train() -> maxent.Maxent:
+        return maxent.fit(curator, profile, config.maxent, budget=budget, runtime=runtime)
+
+    return _scored(curator, profile, config, budget, runtime, train)
+
+
+def refresh(  # noqa: PLR0913  a fit's arguments, and what it starts from
+    curator: Curator,
+    profile: Profile,
+    config: HybridConfig,
+    *,
+    budget: Budget,
+    runtime: RuntimeConfig,
+    prior: Hybrid,
+    changed: frozenset[str],
+) -> Hybrid:
+    """Refresh the field (see `maxent.refresh`), then correct the target's conditional by a noisy sum of scores of the fresh rows.
+
+    Args:
+        curator: holder of the fresh rows.
+        profile: their profile, unchanged columns on the codes of the earlier one.
+        config: constants of the mechanism.
+        budget: the walk's budget, the curator's own.
+        runtime: device, seed of post-processing and progress.
+        prior: the earlier generator.
+        changed: columns that were measured anew.
+
+    Privacy:
+        The same questions as a fit.
+
+    Raises:
+        ModelError: if the earlier generator was saved without its tables.
+    """
+
+    def train() -> maxent.Maxent:
+        return maxent.refresh(
+            curator, profile, config.maxent, budget=budget, runtime=runtime, prior=prior.base, changed=changed
+        )
+
+    return _scored(curator, profile, config, budget, runtime, train)
+
+
+def _scored(
+    curator: Curator,
+    profile: Profile,
+    config: HybridConfig,
+    budget: Budget,
+    runtime: RuntimeConfig,
+    train: Callable[[], maxent.Maxent],
+) -> Hybrid:
+    """The field, trained on what the scores' share leaves, and its target's conditional corrected."""
     names = [column.name for column in profile.columns]
     target = names.index(config.target) if config.target in names else None
     share = config.weak_score_share if profile.noise > WEAK else config.score_share
     kept = 0.0 if target is None else min(share * budget.cost, 0.5 * curator.left_cost)
     with curator.hold_back(kept):
-        base = maxent.fit(curator, profile, config.maxent, budget=budget, runtime=runtime)
+        base = train()
     if target is None or kept <= 0 or target not in base.active or len(base.active) < 2:
         return Hybrid(base, None, config, curator.events, {**base.facts, "scored_target": None})
     runtime.report(f"hybrid: scores of {config.target}", 0.95)

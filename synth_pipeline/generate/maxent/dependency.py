@@ -38,6 +38,19 @@ class Dependency:
     impossible: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class KeptDependencies:
+    """Dependencies that an earlier release found and that still hold.
+
+    Attributes:
+        found: the dependencies, over the fresh domain.
+        open_columns: columns that may be in others: pairs without any of them were screened before.
+    """
+
+    found: tuple[Dependency, ...]
+    open_columns: frozenset[int]
+
+
 def screen_dependencies(
     view: EncodedView,
     profile: Profile,
@@ -45,6 +58,7 @@ def screen_dependencies(
     target: int | None,
     cost: float,
     declared: Sequence[tuple[int, int]] = (),
+    kept: KeptDependencies | None = None,
 ) -> tuple[Dependency, ...]:
     """Find and measure functional dependencies.
 
@@ -55,23 +69,34 @@ def screen_dependencies(
         cost: μ² to spend at most; only the screen's 40 % is spent where nothing is found.
         declared: (determinant, dependent) of each dependency that the specification states: public, so not screened for; the column
             that it drops is in no other.
+        kept: dependencies that are known already, in a refresh.
 
     Privacy:
         One vector of scores, each of sensitivity 1 a row; then one histogram a dependency found.
     """
     sizes = view.domain.sizes
     able = [index for index, size in enumerate(sizes) if size >= _FEWEST_CODES and index != target]
-    stated = [(False, float(place), *pair) for place, pair in enumerate(declared) if target not in pair]
-    chosen = _choose(stated, profile)
+    known = () if kept is None else kept.found
+    before = [(item.parent, item.column, item.column) for item in known]
+    together = {frozenset((item.parent, item.column)) for item in known}
+    stated = [
+        (False, float(place), *pair)
+        for place, pair in enumerate(declared)
+        if target not in pair and frozenset(pair) not in together
+    ]
+    chosen = _choose(stated, profile, before)
     dropped = {drop for _, _, drop in chosen}
     free = [index for index in able if index not in dropped]
     pairs = [(first, second) for first in free for second in free if first != second]
+    if kept is not None:
+        pairs = [pair for pair in pairs if not kept.open_columns.isdisjoint(pair)]
     if pairs:
         scores = view.dominance(
             pairs, cost=_SCREEN_SHARE * cost, stage="generator", purpose="functional dependencies: scores"
         )
         chosen = _choose(_accepted(pairs, scores, profile), profile, chosen)
-    found: list[Dependency] = []
+    found: list[Dependency] = list(known)
+    chosen = chosen[len(before) :]
     for determinant, dependent, dropped in chosen:
         part = full_partition(determinant, dependent, sizes)
         purpose = f"functional dependency {view.domain.names[determinant]} → {view.domain.names[dependent]}"
@@ -81,11 +106,11 @@ def screen_dependencies(
         table = noisy.values.reshape(sizes[determinant], sizes[dependent])
         if (determinant, dependent) not in declared and not _is_confirmed(table, noisy.sigma, profile.rows):
             continue
-        kept = _without_noise(table, noisy.sigma)
+        clean = _without_noise(table, noisy.sigma)
         is_declared = (determinant, dependent) in declared
         if is_declared:
-            kept = _as_function(kept, table, profile.columns[determinant])
-        found.append(_dependency(kept, (determinant, dependent, dropped), profile, is_exact=is_declared))
+            clean = _as_function(clean, table, profile.columns[determinant])
+        found.append(_dependency(clean, (determinant, dependent, dropped), profile, is_exact=is_declared))
     return tuple(found)
 
 

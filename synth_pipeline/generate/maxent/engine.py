@@ -26,9 +26,12 @@ from synth_pipeline.generate.maxent.fit import FitResult, Fitter, Measurement, O
 from synth_pipeline.generate.maxent.impute import FieldImputer
 from synth_pipeline.generate.maxent.planning import PROFILE_SHARE, make_config, plan
 from synth_pipeline.generate.maxent.ranks import RankModel, fit_ranks
+from synth_pipeline.generate.maxent.refresh import Earlier, EarlierModel, take_over
 from synth_pipeline.generate.maxent.sample import Sampler
+from synth_pipeline.generate.maxent.select import PairJoints
 from synth_pipeline.generate.maxent.structure import forbid, forbid_codes
 from synth_pipeline.generate.maxent.transcript import Transcript
+from synth_pipeline.generate.measured import MeasuredPair, measured_arrays, measured_from
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator, EncodedView
@@ -37,7 +40,7 @@ from synth_pipeline.profile.signal import VERY_WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.profile import NumericProfile, Profile
 
-__all__ = ["PROFILE_SHARE", "Maxent", "fit", "load", "make_config", "plan"]
+__all__ = ["PROFILE_SHARE", "Maxent", "fit", "load", "make_config", "plan", "refresh"]
 
 _LOG = logging.getLogger(__name__)
 _POOR_RESIDUAL = 1.5
@@ -61,6 +64,7 @@ class Maxent:
         config: constants of the mechanism.
         events: DP events of the whole training, profile included.
         facts: released facts about the fit.
+        measured: the noisy tables that it was fitted to; empty where it was saved without them.
     """
 
     domain: Domain
@@ -72,6 +76,7 @@ class Maxent:
     config: MaxentConfig
     events: tuple[Event, ...]
     facts: dict[str, Any]
+    measured: tuple[MeasuredPair, ...] = ()
 
     kind = "maxent"
 
@@ -102,7 +107,9 @@ class Maxent:
 
     def save(self, folder: Path) -> None:
         """Write `maxent.safetensors` and `maxent.json` into an existing folder."""
+        tables, records = measured_arrays(self.measured)
         arrays = {
+            **tables,
             "weights": self.field.weights.cpu().numpy(),
             "bias": self.field.bias.cpu().numpy(),
             "states": self.field.states.cpu().numpy().astype(np.int32),
@@ -121,6 +128,7 @@ class Maxent:
             "config": self.config.to_json(),
             "events": [event.to_dict() for event in self.events],
             "facts": self.facts,
+            "measured": records,
         }
         (folder / "maxent.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -164,30 +172,73 @@ def fit(curator: Curator, profile: Profile, config: MaxentConfig, *, budget: Bud
         Only discrete-Gaussian answers through the curator: scores of dependencies, and a score vector and tables a round. Everything
         else is post-processing.
     """
-    trainer = _Trainer(curator, profile, config, budget, runtime)
-    trainer.screen()
-    for number in range(trainer.plan.rounds):
-        trainer.round(number)
-    return trainer.finish()
+    return _Trainer(curator, profile, config, budget, runtime).run()
+
+
+def refresh(  # noqa: PLR0913  a fit's arguments, and what it starts from
+    curator: Curator,
+    profile: Profile,
+    config: MaxentConfig,
+    *,
+    budget: Budget,
+    runtime: RuntimeConfig,
+    prior: Maxent,
+    changed: frozenset[str],
+) -> Maxent:
+    """Fit the field to a fresh snapshot, with an earlier release's noisy tables as measurements beside fresh ones.
+
+    Args:
+        curator: holder of the fresh rows.
+        profile: their profile, unchanged columns on the codes of the earlier one (`profile.refresh`).
+        config: constants of the mechanism.
+        budget: the walk's budget, the curator's own.
+        runtime: device, seed and progress.
+        prior: the earlier generator.
+        changed: columns that were measured anew; earlier tables with them are left out.
+
+    Privacy:
+        The same questions as a fit; what is known of the earlier snapshot is its release, so all that it adds is post-processing.
+
+    Raises:
+        ModelError: if the earlier generator was saved without its tables.
+    """
+    if not prior.measured and len(prior.active) > 1:
+        raise ModelError("maxent: the release before was saved without its noisy tables; use refit")
+    joints = PairJoints(prior.joint.double().cpu().numpy(), dict(zip(prior.active, prior.field.slices, strict=True)))
+    model = EarlierModel(prior.domain, prior.measured, prior.dependencies, joints)
+    return _Trainer(curator, profile, config, budget, runtime, take_over(model, profile, changed)).run()
 
 
 class _Trainer:
     """Holds what one training passes from step to step."""
 
     def __init__(
-        self, curator: Curator, profile: Profile, config: MaxentConfig, budget: Budget, runtime: RuntimeConfig
+        self,
+        curator: Curator,
+        profile: Profile,
+        config: MaxentConfig,
+        budget: Budget,
+        runtime: RuntimeConfig,
+        earlier: Earlier | None = None,
     ) -> None:
         self.view: EncodedView = curator.encoded(Encoder(profile))
         self.profile, self.config, self.runtime = profile, config, runtime
         self.budget = budget
         self.rng = runtime.generator()
         self.generator = torch.Generator(device=runtime.device).manual_seed(int(self.rng.integers(2**62)))
-        self.transcript = Transcript(self.view, profile, config)
+        self.transcript = Transcript(self.view, profile, config, earlier)
         self.theta: dict[str, np.ndarray] = {}
         self.plan: RoundPlan = self.transcript.plan
 
+    def run(self) -> Maxent:
+        """The whole training."""
+        self.screen()
+        for number in range(self.plan.rounds):
+            self.round(number)
+        return self.finish()
+
     def screen(self) -> None:
-        """Find dependencies and start the field of independent columns."""
+        """Find dependencies and start the field of independent columns, fitted to an earlier release's tables where there are any."""
         self.runtime.report("maxent: functional dependencies", 0.0)
         self.transcript.screen(walk_cost=self.budget.cost)
         shares = self.transcript.shares
@@ -197,6 +248,8 @@ class _Trainer:
             forbid_codes(self.field, self.transcript.active.index(item.parent), item.impossible)
         flat = torch.tensor(np.concatenate(shares), device=self.runtime.device)
         self.fitted = FitResult(torch.outer(flat, flat), 0.0)
+        if self.transcript.earlier:
+            self._fit(self.config.final_sweeps)
 
     def round(self, number: int) -> None:
         """Select, measure, fit."""
@@ -222,15 +275,16 @@ class _Trainer:
         names, dependencies = self.view.domain.names, self.transcript.dependencies
         facts = {
             "rounds": self.plan.rounds,
-            "tables": len(self.transcript.measured),
+            "tables": self.transcript.tables,
             "residual": round(self.fitted.residual, 3),
             "is_converged": self.fitted.residual <= _POOR_RESIDUAL,
             "forbidden_pairs": self.forbidden,
             "drawn_columns": {names[item.column]: names[item.parent] for item in dependencies},
+            **self.transcript.refresh_facts(),
         }
         return Maxent(
             self.view.domain, self.transcript.active, self.field, self.fitted.joint.float(), dependencies, numeric, self.config,
-            self.view.events, facts,
+            self.view.events, facts, self.transcript.released(),
         )  # fmt: skip
 
     def _check_converged(self) -> None:
@@ -281,6 +335,7 @@ def load(folder: Path) -> Maxent:
         drawn = tuple(Dependency(c, p, arrays[f"conditional_{c}"]) for c, p in content["dependencies"])
         events = tuple(event_from_dict(item) for item in content["events"])
         config = MaxentConfig.from_json(content["config"])
+        measured = measured_from(arrays, content.get("measured", ()))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"{folder}: not a readable maxent model ({type(error).__name__}); fit it again") from None
     return Maxent(
@@ -293,6 +348,7 @@ def load(folder: Path) -> Maxent:
         config,
         events,
         content["facts"],
+        measured,
     )
 
 

@@ -49,15 +49,27 @@ class Measurement:
     Attributes:
         partition: its cells, over the codes of the active columns (indices of the active domain).
         values: noisy rows of each cell.
-        sigma: standard deviation of their noise.
+        sigma: standard deviation of their noise; where cells differ, the root of their mean variance.
+        sigmas: standard deviation of each cell, where cells differ (a table of an earlier snapshot); else None.
     """
 
     partition: PairPartition
     values: np.ndarray
     sigma: float
+    sigmas: np.ndarray | None = None
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Standard deviation of each cell."""
+        return np.full(self.partition.size, self.sigma) if self.sigmas is None else self.sigmas
 
     def merged(self, other: "Measurement") -> "Measurement":
         """The inverse-variance mean with another measurement of the same table."""
+        if self.sigmas is not None or other.sigmas is not None:
+            own, others = 1 / self.noise**2, 1 / other.noise**2
+            sigmas = 1 / np.sqrt(own + others)
+            values = (self.values * own + other.values * others) / (own + others)
+            return Measurement(self.partition, values, float(np.sqrt(np.mean(sigmas**2))), sigmas)
         weights = 1 / np.array([self.sigma**2, other.sigma**2])
         values = (self.values * weights[0] + other.values * weights[1]) / weights.sum()
         return Measurement(self.partition, values, float(1 / np.sqrt(weights.sum())))
@@ -117,7 +129,7 @@ def make_targets(
         parts["mirrored"].append((places % width * width + places // width).reshape(-1))
         parts["cells"].append(part.labels.reshape(-1) + start)
         parts["values"].append(item.values / rows)
-        parts["noise"].append(np.full(part.size, item.sigma / rows))
+        parts["noise"].append(item.noise / rows)
         damping = 1 / max(1.0, 0.5 * np.sqrt(degree[part.first] * degree[part.second]))
         parts["damping"].append(np.full(part.size, damping))
         parts["tables"].append(np.full(part.size, number))

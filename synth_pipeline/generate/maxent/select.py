@@ -60,6 +60,7 @@ class Selector:
         plan: how the budget is spread.
         active: indices of the columns in the field.
         target: index of the target column, if any.
+        earlier: tables of an earlier release that are used; none but in a refresh.
     """
 
     view: EncodedView
@@ -69,10 +70,9 @@ class Selector:
     plan: RoundPlan
     active: tuple[int, ...]
     target: int | None
+    earlier: tuple[Measurement, ...] = ()
 
-    def run(
-        self, number: int, joints: "PairJoints", measured: dict[str, Measurement], *, cost: float
-    ) -> list[Measurement]:
+    def run(self, number: int, joints: "PairJoints", measured: dict[str, Measurement], *, cost: float) -> "Round":
         """One round: candidates, their noisy errors, picks, noisy tables.
 
         Privacy:
@@ -92,7 +92,8 @@ class Selector:
         picks, sigma = self._pick(found, scores.values, scores.sigma, measure_cost)
         if number == 0 and self.target is not None:
             picks = self._with_target_pairs(found, picks, sigma)
-        return self._measure(number, [found[pick] for pick in picks], measure_cost)
+        tables = self._measure(number, [found[pick] for pick in picks], measure_cost)
+        return Round(tables, tuple(found), scores.values, scores.sigma)
 
     def _most_picks(self) -> int:
         return max(2, round(self.plan.picks_per_column * len(self.active)))
@@ -104,12 +105,16 @@ class Selector:
     def _candidates(
         self, number: int, joints: "PairJoints", measured: dict[str, Measurement], *, smallest: float
     ) -> list[Candidate]:
-        """Round 1: product partitions of every pair. Later: full tables, products already measured, and rectangles along the model."""
+        """A pair's first table: its product partitions. Later: its full table, products already measured, and rectangles along the model.
+
+        All pairs are at their first table in round 1, but for those that a refresh knows from an earlier release.
+        """
         found: list[Candidate] = []
+        earlier = {(item.partition.first, item.partition.second) for item in self.earlier}
         for first, second in combinations(self.active, 2):
             joint = joints.joint(first, second)
             products = self.grouping.products(first, second)
-            if number > 0:
+            if number > 0 or (first, second) in earlier:
                 products = products[:1] + [part for part in products[1:] if table_key(part) in measured]
                 products += self._rectangles(number, (first, second), joint, smallest)
             for part in products:
@@ -150,6 +155,7 @@ class Selector:
     def _with_target_pairs(self, found: list[Candidate], picks: list[int], sigma: float) -> list[int]:
         """The picks, and for every pair with the target not among them its finest table with enough rows a cell, or its coarsest."""
         taken = {found[pick].pair for pick in picks}
+        taken |= {(item.partition.first, item.partition.second) for item in self.earlier}
         result = list(picks)
         for column in self.active:
             pair = (min(column, self.target or 0), max(column, self.target or 0))
@@ -169,6 +175,23 @@ class Selector:
             noisy = self.view.pair_counts(item.partition, cost=float(cost * weight), stage="generator", purpose=purpose)
             measured.append(Measurement(item.partition, noisy.values, noisy.sigma))
         return measured
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What a round released.
+
+    Attributes:
+        tables: the tables that were measured.
+        candidates: what might have been.
+        errors: noisy distance of the model from the rows on each candidate, in rows.
+        sigma: standard deviation of their noise.
+    """
+
+    tables: list[Measurement]
+    candidates: tuple[Candidate, ...]
+    errors: Floats
+    sigma: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,10 @@ from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.errors import ModelError
 from synth_pipeline.generate.maxent.dependency import Dependency
 from synth_pipeline.generate.maxent.evidence import draw_dependent
+from synth_pipeline.generate.maxent.refresh import Earlier, EarlierModel, take_over
+from synth_pipeline.generate.maxent.select import PairJoints
 from synth_pipeline.generate.maxent.transcript import Transcript
+from synth_pipeline.generate.measured import MeasuredPair, measured_arrays, measured_from
 from synth_pipeline.generate.mixture.conditional import condition_mixture
 from synth_pipeline.generate.mixture.config import MixtureConfig
 from synth_pipeline.generate.mixture.fit import MixtureFitter, make_table_targets
@@ -34,7 +37,7 @@ from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.table.encoded import Codes, Domain, EncodedTable
 from synth_pipeline.table.profile import Floats, Profile
 
-__all__ = ["PROFILE_SHARE", "Mixture", "fit", "load", "make_config", "plan"]
+__all__ = ["PROFILE_SHARE", "Mixture", "fit", "load", "make_config", "plan", "refresh"]
 
 _CHUNK_ROWS = 262_144
 
@@ -48,12 +51,14 @@ class Mixture:
         config: constants of the mechanism.
         events: DP events of the whole training, profile included.
         facts: released facts about the fit.
+        measured: the noisy tables that it was fitted to; empty where it was saved without them.
     """
 
     model: Products
     config: MixtureConfig
     events: tuple[Event, ...]
     facts: dict[str, Any]
+    measured: tuple[MeasuredPair, ...] = ()
 
     kind = "mixture"
 
@@ -91,7 +96,9 @@ class Mixture:
     def save(self, folder: Path) -> None:
         """Write `mixture.safetensors` and `mixture.json` into an existing folder."""
         model = self.model
+        noisy, records = measured_arrays(self.measured)
         arrays = {
+            **noisy,
             "weights": model.weights,
             "tables": model.tables,
             **{f"conditional_{item.column}": item.conditional for item in model.dependencies},
@@ -107,6 +114,7 @@ class Mixture:
             "config": self.config.to_json(),
             "events": [event.to_dict() for event in self.events],
             "facts": self.facts,
+            "measured": records,
         }
         (folder / "mixture.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -157,14 +165,67 @@ def fit(
         Only discrete-Gaussian answers through the curator (see `maxent.transcript`): scores of dependencies, and a score vector and
         tables a round. The fit is post-processing of them.
     """
+    return _trained(curator, profile, config, budget, runtime, None)
+
+
+def refresh(  # noqa: PLR0913  a fit's arguments, and what it starts from
+    curator: Curator,
+    profile: Profile,
+    config: MixtureConfig,
+    *,
+    budget: Budget,
+    runtime: RuntimeConfig,
+    prior: Mixture,
+    changed: frozenset[str],
+) -> Mixture:
+    """Fit the mixture to a fresh snapshot, with an earlier release's noisy tables as measurements beside fresh ones.
+
+    Args:
+        curator: holder of the fresh rows.
+        profile: their profile, unchanged columns on the codes of the earlier one.
+        config: constants of the mechanism.
+        budget: the walk's budget, the curator's own.
+        runtime: seed of post-processing and progress.
+        prior: the earlier generator.
+        changed: columns that were measured anew; earlier tables with them are left out.
+
+    Privacy:
+        The same questions as a fit; what is known of the earlier snapshot is its release.
+
+    Raises:
+        ModelError: if the earlier generator was saved without its tables.
+    """
+    if not prior.measured and len(prior.model.active) > 1:
+        raise ModelError("mixture: the release before was saved without its noisy tables; use refit")
+    old = prior.model
+    active = Domain(tuple(old.domain.names[i] for i in old.active), tuple(old.domain.sizes[i] for i in old.active))
+    joints = PairJoints(
+        (old.tables * old.weights[:, None]).T @ old.tables, dict(zip(old.active, active.slices(), strict=True))
+    )
+    earlier = take_over(EarlierModel(old.domain, prior.measured, old.dependencies, joints), profile, changed)
+    return _trained(curator, profile, config, budget, runtime, earlier)
+
+
+def _trained(
+    curator: Curator,
+    profile: Profile,
+    config: MixtureConfig,
+    budget: Budget,
+    runtime: RuntimeConfig,
+    earlier: Earlier | None,
+) -> Mixture:
     view = curator.encoded(Encoder(profile))
-    transcript = Transcript(view, profile, config)
+    transcript = Transcript(view, profile, config, earlier)
     runtime.report("mixture: functional dependencies", 0.0)
     transcript.screen(walk_cost=budget.cost)
     seed = int(runtime.generator().integers(2**62))
     fitter = MixtureFitter(transcript.domain, transcript.shares, config, rows=max(profile.rows, 1.0), seed=seed)
     flat = np.concatenate(transcript.shares)
     joint = np.outer(flat, flat)
+    if transcript.earlier:
+        targets = make_table_targets(transcript.domain, transcript.measurements(), max(profile.rows, 1.0))
+        fitter.run(targets, transcript.one_ways(), config.steps)
+        joint = fitter.joint().double().numpy()
     for number in range(transcript.plan.rounds):
         runtime.report(f"mixture: round {number + 1} of {transcript.plan.rounds}", number / transcript.plan.rounds)
         if not transcript.ask(number, joint):
@@ -173,7 +234,7 @@ def fit(
         targets = make_table_targets(transcript.domain, transcript.measurements(), max(profile.rows, 1.0))
         fitter.run(targets, transcript.one_ways(), config.final_steps if is_last else config.steps)
         joint = fitter.joint().double().numpy()
-    weights, tables = fitter.released() if transcript.measured else (np.ones(1), flat[None, :])
+    weights, tables = fitter.released() if transcript.measured or transcript.earlier else (np.ones(1), flat[None, :])
     for item in transcript.dependencies:
         start = transcript.domain.offsets[transcript.active.index(item.parent)]
         column = slice(start, start + view.domain.sizes[item.parent])
@@ -182,13 +243,14 @@ def fit(
     names = view.domain.names
     facts = {
         "rounds": transcript.plan.rounds,
-        "tables": len(transcript.measured),
+        "tables": transcript.tables,
         "components": model.components,
         "residual": round(fitter.residual, 3),
         "information_price": round(fitter.price, 4),
         "drawn_columns": {names[item.column]: names[item.parent] for item in transcript.dependencies},
+        **transcript.refresh_facts(),
     }
-    return Mixture(model, config, view.events, facts)
+    return Mixture(model, config, view.events, facts, transcript.released())
 
 
 def _without(tables: Floats, impossible: Sequence[int]) -> Floats:
@@ -213,6 +275,7 @@ def load(folder: Path) -> Mixture:
         model = Products(domain, tuple(content["active"]), arrays["weights"], arrays["tables"], drawn)
         events = tuple(event_from_dict(item) for item in content["events"])
         config, facts = MixtureConfig.from_json(content["config"]), content["facts"]
+        measured = measured_from(arrays, content.get("measured", ()))
     except Exception as error:  # noqa: BLE001  safetensors raises its own kind of exception for a damaged file
         raise ModelError(f"{folder}: not a readable mixture model ({type(error).__name__}); fit it again") from None
-    return Mixture(model, config, events, facts)
+    return Mixture(model, config, events, facts, measured)

@@ -79,7 +79,7 @@ def make_table_targets(domain: Domain, measurements: Sequence[Measurement], rows
         start += part.size
     sizes = np.array([item.partition.size for item in measurements])
     values = np.concatenate([item.values for item in measurements]) / rows
-    noise = np.repeat([item.sigma / rows for item in measurements], sizes)
+    noise = np.concatenate([item.noise for item in measurements]) / rows
     floats = (values, noise, noise**2 + np.maximum(values, 0.0) / rows)
     flat = [torch.tensor(part, dtype=torch.float32) for part in floats]
     return TableTargets(

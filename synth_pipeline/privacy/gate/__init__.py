@@ -10,6 +10,7 @@ from synth_pipeline.privacy.gate.error import mask_counts, masked_counts, tellab
 from synth_pipeline.privacy.gate.output import private_stage, withheld_output
 from synth_pipeline.privacy.gate.zone import (
     Internal,
+    Place,
     PrivateStore,
     Released,
     mark_private,
@@ -20,6 +21,7 @@ from synth_pipeline.privacy.gate.zone import (
 
 __all__ = [
     "Internal",
+    "Place",
     "PrivateStore",
     "Released",
     "mark_private",

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from synth_pipeline.errors import PrivacyError, SynthPipelineError
+from synth_pipeline.errors import StageStopped, SynthPipelineError
 from synth_pipeline.privacy.gate.zone import PrivateStore
 
 _FOLDER = Path(__file__).parent
@@ -35,7 +35,7 @@ def value_free_errors(stage: str, store: PrivateStore) -> Generator[None]:
         store: the private store.
 
     Raises:
-        SynthPipelineError: of the same class as the one that passes; `PrivacyError` in place of any other exception.
+        SynthPipelineError: of the same class as the one that passes; `StageStopped` in place of any other exception.
     """
     try:
         yield
@@ -76,7 +76,7 @@ def _leaving(stage: str, error: BaseException, store: PrivateStore) -> BaseExcep
     if type(error).__name__ in _INTERRUPTS:
         return type(error)()
     report = _keep("".join(traceback.format_exception(error)), store)
-    return PrivacyError(
+    return StageStopped(
         f"{stage}: stopped by {type(error).__name__} at {_our_line(error)}; its message is withheld because it may hold real values,"
         f" and kept in {report}"
     )

@@ -18,19 +18,35 @@ ZONE = "zone"
 _KEPT_IN = ("private", "internal")
 
 
+class Place(Protocol):
+    """An address in a store: the path of a folder or file, or its URL."""
+
+    def __truediv__(self, name: str, /) -> "Place":
+        """The address of what is inside."""
+        ...
+
+    def __str__(self) -> str:
+        """As people read it."""
+        ...
+
+    def as_uri(self) -> str:
+        """As a link."""
+        ...
+
+
 class PrivateStore(Protocol):
     """Where the private zone keeps what does not leave; readable by its owner alone."""
 
     @property
     def root(self) -> Path:
-        """Folder that holds everything."""
+        """Folder on this machine for what is written line by line, such as withheld output."""
         ...
 
-    def place(self, *parts: str) -> Path:
-        """The folder of a value."""
+    def place(self, *parts: str) -> Place:
+        """Where a value lies."""
         ...
 
-    def write(self, save: Callable[[Path], object], *parts: str) -> Path:
+    def write(self, save: Callable[[Path], object], *parts: str) -> Place:
         """Write a value with `save(folder)`, whole or not at all."""
         ...
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from synth_pipeline.errors import LedgerError
+from synth_pipeline.errors import LedgerError, LedgerUnreachable
 from synth_pipeline.privacy.ledger.chain import Head
 from synth_pipeline.privacy.ledger.contract import Entry
 from synth_pipeline.privacy.ledger.postgres_address import Address
@@ -122,7 +122,7 @@ class PostgresStore:
         try:
             return self._transact(run, is_change=is_change)
         except _MayPassError as failure:
-            raise LedgerError(str(failure)) from None
+            raise LedgerUnreachable(str(failure)) from None
 
     def _transact(self, run: Callable[["Connection[Any]"], Answer], *, is_change: bool) -> Answer:
         with self._connected() as connection:
@@ -160,19 +160,19 @@ class PostgresStore:
         errors = _psycopg().errors
         reason = self.address.without_password(" ".join(str(error).split())) or type(error).__name__
         if is_committing:
-            return LedgerError(
+            return LedgerUnreachable(
                 f"ledger {self.place}: the connection broke while a change was being committed ({reason}); whether it was "
                 "written shows in `ledger history`; do not go on with this walk unless it was"
             )
         if isinstance(error, errors.LockNotAvailable):
-            return LedgerError(
+            return LedgerUnreachable(
                 f"ledger {self.place}: another process held it for {LOCK_SECONDS:g} s; nothing was written: try again"
             )
         message = (
             f"ledger {self.place}: it cannot be used ({reason}); nothing was written: check the address and the server"
         )
         may_pass = getattr(error, "sqlstate", "") in _PASSING_STATES and not any(word in reason for word in _LASTING)
-        return (_MayPassError if may_pass else LedgerError)(message)
+        return (_MayPassError if may_pass else LedgerUnreachable)(message)
 
 
 class _MayPassError(LedgerError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from synth_pipeline.errors import LedgerError
+from synth_pipeline.errors import LedgerError, LedgerUnreachable
 from synth_pipeline.privacy.ledger.chain import GENESIS, Head
 from synth_pipeline.privacy.ledger.contract import Entry
 from synth_pipeline.privacy.ledger.row import COLUMNS, entry_of_row, row_of_entry
@@ -175,7 +175,7 @@ def _sync_folder(folder: Path) -> None:
 def _translated(error: Exception, path: Path) -> LedgerError:
     text = str(error)
     if "locked" in text or "busy" in text:
-        return LedgerError(
+        return LedgerUnreachable(
             f"ledger {path}: another process held it for {BUSY_SECONDS:g} s; nothing was written: try again"
         )
-    return LedgerError(f"ledger {path}: it cannot be used ({text}); check that it is a ledger and may be written")
+    return LedgerUnreachable(f"ledger {path}: it cannot be used ({text}); check that it is a ledger and may be written")

@@ -90,11 +90,6 @@ def test_the_demo_dataset_and_own_ones_are_in_one_code_location(loaded):
     assert {job.name for job in definitions.resolve_all_job_defs()} >= {"clinic_walk", "gss_walk"}
 
 
-def test_no_run_of_the_job_is_retried(loaded):
-    _, definitions = loaded
-    assert definitions.resolve_job_def("clinic_walk").run_tags["dagster/max_retries"] == "0"
-
-
 def test_resources_can_be_replaced(tmp_path):
     place = make_place(tmp_path)
     marker = object()

@@ -1,0 +1,83 @@
+"""A drift report as Dagster metadata: tables with small plots in text, before and after; released values only."""
+
+import dagster as dg
+import numpy as np
+
+from synth_pipeline.drift.report import ColumnDrift, DriftReport
+from synth_pipeline.orchestration.display import markdown_table, sparkline
+from synth_pipeline.orchestration.metadata import Entry
+from synth_pipeline.privacy.gate import Released
+from synth_pipeline.table.profile import Profile
+
+
+def drift_entries(report: DriftReport, prior: Profile) -> dict[str, Entry]:
+    """What a drift report shows.
+
+    Args:
+        report: the report.
+        prior: profile of the release that the snapshot was compared with.
+    """
+    shown: dict[str, Entry] = {
+        "drifted": Released(", ".join(report.drifted) or "nothing"),
+        "p_value": Released(report.overall_p),
+        "alpha": Released(report.alpha),
+        "rows_noisy": Released(round(float(report.rows.values[0]))),
+        "rows_before_noisy": Released(round(float(report.prior_rows.values[0]))),
+    }
+    if report.columns:
+        shown["columns"] = Released(_column_table(report, prior))
+    if report.pairs:
+        shown["pairs"] = Released(_pair_table(report))
+    if report.schema:
+        rows = [(finding.kind, finding.column, finding.detail) for finding in report.schema]
+        shown["schema"] = Released(markdown_table(["finding", "column", "detail"], rows))
+    if report.warnings:
+        shown["warnings"] = Released("; ".join(report.warnings))
+    return shown
+
+
+def _column_table(report: DriftReport, prior: Profile) -> dg.MetadataValue:
+    head = ["column", "verdict", "p (Holm)", "before", "now", "PSI", "JS distance", "TVD [95 %]", "Wasserstein-1"]
+    rows = [
+        (
+            column.name,
+            _verdict(column),
+            column.adjusted_p,
+            *_bars(column.name, report, prior),
+            column.psi.value,
+            column.js_distance.value,
+            str(column.tvd),
+            "" if column.wasserstein is None else f"{column.wasserstein.value:.3g} {column.unit}".strip(),
+        )
+        for column in sorted(report.columns, key=lambda column: column.adjusted_p)
+    ]
+    return markdown_table(head, rows)
+
+
+def _verdict(column: ColumnDrift) -> str:
+    if column.is_ignored:
+        return "expected to move"
+    return "**drifted**" if column.is_drifted else "no more than chance"
+
+
+def _bars(name: str, report: DriftReport, prior: Profile) -> tuple[str, str]:
+    """Released shares of the column's codes before and now; negative noise is drawn as nothing."""
+    index = next((place for place, column in enumerate(prior.columns) if column.name == name), None)
+    if index is None or name not in report.fresh:
+        return "", ""
+    now = np.maximum(report.fresh[name].values, 0.0)
+    return sparkline(prior.shares(index)), sparkline(now / max(float(now.sum()), 1.0))
+
+
+def _pair_table(report: DriftReport) -> dg.MetadataValue:
+    rows = [
+        (
+            f"{pair.first} × {pair.second}",
+            "**drifted**" if pair.is_drifted else "no more than chance",
+            pair.adjusted_p,
+            str(pair.tvd),
+            ", ".join(pair.explained_by) or ("how the two belong together" if pair.is_drifted else ""),
+        )
+        for pair in sorted(report.pairs, key=lambda pair: pair.adjusted_p)
+    ]
+    return markdown_table(["pair", "verdict", "p (Holm)", "TVD [95 %]", "explained by"], rows)

@@ -1,0 +1,174 @@
+"""Snapshot after snapshot through Dagster: what is found decides what is trained, what is charged, and which release is in force."""
+
+import pandas as pd
+import pytest
+
+from synth_pipeline.drift.decision import Decision
+from synth_pipeline.errors import BudgetRefused
+from synth_pipeline.orchestration.code_location import build_defs, load_specs
+from synth_pipeline.orchestration.failures import failure_of
+from synth_pipeline.orchestration.in_force import in_force
+from synth_pipeline.orchestration.io_managers import made_loader
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.launch import open_instance
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
+
+KEYS = DatasetKeys("clinic")
+DRIFT = {"epsilon": 0.5, "on_drift": "refresh", "alpha": 1e-6, "pairs": 2}
+COLUMNS = {
+    "age": {"kind": "integer", "min": 0, "max": 99},
+    "ward": {"kind": "categorical", "categories": ["A", "B", "C"]},
+    "insured": {"kind": "boolean"},
+    "smoker": {"kind": "boolean"},
+    "floor": {"kind": "integer", "min": 0, "max": 4},
+}
+PRIVACY = {"epsilon": 2.0, "delta": 1e-5, "cap": {"epsilon": 4.0}}
+
+
+def drifting_place(folder, *, drift=None, **privacy):
+    return make_place(
+        folder,
+        columns=COLUMNS,
+        constraints=[],
+        benchmark=None,
+        generator={"kind": "maxent"},
+        drift={**DRIFT, **(drift or {})},
+        privacy={**PRIVACY, **privacy},
+    )
+
+
+def visits(rows=4000, seed=0, *, moved=0.0):
+    """Rows of one population, of which a share has moved to ward C."""
+    frame = clinic_rows(rows, seed)[["age", "ward", "insured"]]
+    frame.loc[: int(moved * rows), "ward"] = "C"
+    return frame.assign(smoker=frame["age"] % 3 == 0, floor=frame["age"] % 5)
+
+
+def walk(place: Place, name: str, frame: pd.DataFrame):
+    """A snapshot arrives and is walked; why its run failed, or None."""
+    place.put(name, frame)
+    runtime = StageRuntime(seed=1, audit_runs=200)
+    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": runtime})
+    with open_instance(place.home) as instance:
+        instance.add_dynamic_partitions(KEYS.partitions_name, [name])
+        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
+            instance=instance,
+            partition_key=name,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return failure_of(result)
+
+
+def stored(place: Place, name: str, asset):
+    return place.home.released.read(made_loader(asset), "clinic", name, asset).value
+
+
+def decision(place: Place, name: str) -> Decision:
+    return stored(place, name, "drift_report").decision
+
+
+def reserved(place: Place) -> list[float]:
+    """ε of every walk that was charged, in order."""
+    return [round(walk.reservation.charge.epsilon, 2) for walk in open_ledger(place.home.ledger).account("clinic").walks]
+
+
+def standing(place: Place):
+    return in_force(place.home, load_specs(place.own)["clinic"])
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """Five snapshots: the first, one like it, a larger one like it, one that moved, and one that moved more than the cap allows."""
+    place = drifting_place(tmp_path_factory.mktemp("drift"))
+    failures = {
+        "first": walk(place, "first", visits(seed=0)),
+        "same": walk(place, "same", visits(seed=1)),
+        "larger": walk(place, "larger", visits(6000, seed=2)),
+        "moved": walk(place, "moved", visits(6000, seed=3, moved=0.5)),
+    }
+    return place, failures
+
+
+def test_every_snapshot_ends_with_a_release(walked):
+    _, failures = walked
+    assert failures == dict.fromkeys(failures)
+
+
+def test_a_first_snapshot_is_fitted_and_charged_without_a_drift_report(walked):
+    place, _ = walked
+    assert decision(place, "first").kind == "refit"
+    assert stored(place, "first", "drift_report").report is None
+    assert reserved(place)[0] == pytest.approx(1.91, abs=0.01)  # what the drift report would cost is set aside all the same
+
+
+def test_a_snapshot_of_the_same_population_keeps_the_release_at_the_cost_of_the_report(walked):
+    place, _ = walked
+    assert decision(place, "same").kind == "reuse"
+    assert reserved(place)[1] == 0.5
+    assert stored(place, "same", "release") == stored(place, "first", "release")
+    assert stored(place, "same", "synthetic_table").equals(stored(place, "first", "synthetic_table"))
+
+
+def test_more_people_of_the_same_population_are_new_rows_of_the_old_generator(walked):
+    place, _ = walked
+    assert decision(place, "larger").kind == "resample"
+    assert reserved(place)[2] == 0.5
+    assert len(stored(place, "larger", "synthetic_table")) == pytest.approx(0.8 * 6000, rel=0.05)
+    assert stored(place, "larger", "release") != stored(place, "first", "release")
+    assert stored(place, "larger", "generator").events == stored(place, "first", "generator").events
+
+
+def test_what_moved_is_measured_anew_for_a_share_of_the_budget(walked):
+    place, _ = walked
+    found = decision(place, "moved")
+    assert found.kind == "refresh"
+    assert "ward" in found.changed
+    assert reserved(place)[3] == 0.5
+    assert reserved(place)[4] == pytest.approx(0.955, abs=0.01)
+    shares = stored(place, "moved", "synthetic_table")["ward"].value_counts(normalize=True)
+    real = visits(6000, seed=3, moved=0.5)["ward"].value_counts(normalize=True)
+    assert (shares - real).abs().max() < 0.05
+    assert standing(place).snapshot == "moved"
+
+
+def test_the_certificate_of_a_refresh_states_the_drift_report_and_what_it_builds_on(walked):
+    import json
+
+    place, _ = walked
+    content = json.loads((stored(place, "moved", "release") / "certificate.json").read_text())["predicate"]
+    stages = {event["stage"] for event in content["mechanisms"]}
+    assert stages == {"drift_report", "profile", "generator"}
+    assert content["extra"]["buildsOn"]["release"].startswith("larger-")
+    assert content["composedEpsilon"] < 1.3  # ε = .5 and half of what is left, composed
+
+
+def test_training_that_the_cap_forbids_is_refused_after_the_report_and_the_release_stands(tmp_path):
+    place = drifting_place(tmp_path, drift={"on_drift": "refit"}, cap={"epsilon": 2.2})
+    assert walk(place, "first", visits(seed=0)) is None
+    failure = walk(place, "moved", visits(seed=3, moved=0.5))
+    assert isinstance(failure, BudgetRefused)
+    assert decision(place, "moved").kind == "refuse"
+    assert decision(place, "moved").wanted == "refit"
+    assert decision(place, "moved").reason in str(failure)
+    assert reserved(place) == [pytest.approx(1.91, abs=0.01), 0.5]
+    assert standing(place).snapshot == "first"
+
+
+def test_a_schedule_asks_nothing_of_the_rows_before_it_trains(tmp_path):
+    place = drifting_place(tmp_path, drift={"mode": "schedule"}, cap={"epsilon": 8.0})
+    assert walk(place, "first", visits(seed=0)) is None
+    assert walk(place, "second", visits(seed=1)) is None
+    assert decision(place, "second").kind == "refresh"
+    assert stored(place, "second", "drift_report").report is None
+    assert reserved(place) == [2.0, 1.0]
+
+
+def test_a_snapshot_whose_release_is_in_force_is_walked_again_when_somebody_asks(tmp_path):
+    place = drifting_place(tmp_path, cap={"epsilon": 8.0})
+    assert walk(place, "first", visits(seed=0)) is None
+    assert walk(place, "first", visits(seed=0)) is None
+    assert decision(place, "first").kind == "refit"
+    assert len(reserved(place)) == 2
