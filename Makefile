@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-live test test-slow lint ui bench clean
+.PHONY: help install demo demo-live test test-slow lint ui stack bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo-live: $(STAMP) ## five snapshots arrive by themselves under Dagster's daemo
 
 ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=... is given
 	$(BIN)/synth-pipeline ui --port $(PORT)
+
+stack: $(STAMP) ## PostgreSQL, S3, MLflow and Dagster as in production, until Ctrl-C; STACK=--once walks once and stops
+	$(BIN)/python -m infra.stack $(STACK)
 
 # --capture=no: the workers' output is not shown anyway, and a library now and then closes the stream that pytest captures with.
 test: $(STAMP) ## every test that is not slow

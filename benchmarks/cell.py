@@ -135,8 +135,9 @@ def own_figures(metrics: dict[str, float]) -> dict[str, float]:
 def _fitted(spec: "Spec", train_rows: "pd.DataFrame", seed: int, clock: Clock) -> "ReleasedModel":
     from synth_pipeline.generate.protocol import RuntimeConfig
     from synth_pipeline.privacy.ledger import open_ledger
+    from synth_pipeline.reserve import open_walk
     from synth_pipeline.snapshot.take import take_snapshot
-    from synth_pipeline.walk import open_walk, profile, train
+    from synth_pipeline.walk import profile, train
 
     walk_id, runtime = uuid.uuid4().hex, RuntimeConfig(seed=seed)
     with tempfile.TemporaryDirectory() as scratch:

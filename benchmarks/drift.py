@@ -4,7 +4,8 @@
 
 Every redraw is two samples of people drawn with replacement from one table. Both go through the real profile and the real report; only the
 noise comes from a seeded source of the same law. The released pairs are up to 55 pairs of columns over tables of up to 7 × 7 groups,
-counted with what a walk of ε = 1 has left after its profile: what a generator of tables would keep, without its fit. Populations: `gss`, all respondents of the demo's table, each one row; `panel`, the people of nlswork with up to 8 rows each, weighed.
+counted with what a walk of ε = 1 has left after its profile: what a generator of tables would keep, without its fit. Populations: `gss`,
+all respondents of the demo's table, each one row; `panel`, the people of nlswork with up to 8 rows each, weighed.
 """
 
 import argparse
@@ -139,7 +140,7 @@ def false_alarms(populations: dict[str, Population], redraws: int) -> Iterator[d
                 curator, drift = curator_of(population, new, epsilon, 2 * seed + 1), Drift(epsilon=epsilon)
                 answers = ask(curator, plan_questions(curator, baseline, drift))
                 found[epsilon].append(run_tests(baseline, answers, drift))
-        names = [column.name for column in baseline.profile.columns]
+        names = list(profiled_columns(population.spec))
         for epsilon, tests in found.items():
             yield {"population": name, "people": number, "epsilon": epsilon, **_alarm_figures(tests, names)}
 

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,17 @@ import pandas as pd
 
 from benchmarks.datasets import MissingTableError, prepare, read_spec
 from benchmarks.matrix import RESULTS
-from synth_pipeline.benchmark.fidelity import measure_fidelity
-from synth_pipeline.benchmark.scored_table import read_tables
-from synth_pipeline.benchmark.utility import measure_utility
+from synth_pipeline.benchmark.binning import fit_binning
+from synth_pipeline.benchmark.feature import fit_coding
+from synth_pipeline.benchmark.learner import LearnerConfig, predict
+from synth_pipeline.benchmark.marginal_distance import BinnedTables, Marginal, bin_tables
+from synth_pipeline.benchmark.prediction_metric import class_predictions
+from synth_pipeline.benchmark.scored_table import ScoredTables, read_tables
+from synth_pipeline.benchmark.target import Labelled, label_tables
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
+from synth_pipeline.generate.maxent.sharpen import sharpened
+from synth_pipeline.generate.measured import MeasuredPair
 from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.answer import Noisy
@@ -47,6 +54,8 @@ CASES = ("adult-same", "adult-one", "adult-two", "gss-12", "gss-45")
 WAYS = ("reuse", "refresh 0.25", "refresh 0.5", "refit 0.5", "refit 1")
 DRIFT_SHARE = 0.1
 ALPHA = 0.05
+MOVED, STRENGTH = ("fnlwgt", "hours-per-week"), 0.25
+"""Columns of adult by which rows are drawn with unequal chances: e to this power for each standard deviation."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,25 +117,20 @@ def make_case(name: str, seed: int) -> Case:
         from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS, read_gss
 
         table, spec = read_gss(), prepare("gss").spec
-        eras = [table[table["year"].between(*SNAPSHOT_YEARS[int(era) - 1])].reset_index(drop=True) for era in kind]
+        years = [range(SNAPSHOT_YEARS[int(era) - 1][0], SNAPSHOT_YEARS[int(era) - 1][1] + 1) for era in kind]
+        eras = [pd.DataFrame(table.loc[table["year"].isin(list(era))]).reset_index(drop=True) for era in years]
         return Case(spec, eras[0], eras[1], frozenset({"year"}))
     tables = prepare(dataset)
     rows = pd.concat([pd.read_parquet(tables.train), pd.read_parquet(tables.holdout)], ignore_index=True)
     order = np.random.default_rng(seed).permutation(len(rows))
     half = len(rows) // 2
     old, rest = rows.iloc[order[:half]], rows.iloc[order[half:]]
-    log_weight = np.zeros(len(rest))
-    for column, strength in {
-        "same": {},
-        "one": {"hours-per-week": 0.4},
-        "two": {"hours-per-week": 0.4, "fnlwgt": -0.4},
-    }[kind].items():
-        values = rest[column].to_numpy(dtype=float)
-        log_weight += strength * (values - values.mean()) / values.std()
-    if kind != "same":
-        chances = np.exp(log_weight)
-        kept = np.random.default_rng(seed + 1).choice(len(rest), len(rest), p=chances / chances.sum())
-        rest = rest.iloc[kept]
+    strengths = dict.fromkeys(MOVED[: ("same", "one", "two").index(kind)], STRENGTH)
+    if strengths:
+        values = rest[list(strengths)].astype("float64")
+        weights = np.exp(((values - values.mean()) / values.std()).to_numpy() @ np.array(list(strengths.values())))
+        drawn = np.random.default_rng(seed + 1).choice(len(rest), len(rest), p=weights / weights.sum())
+        rest = rest.iloc[drawn]
     return Case(tables.spec, old.reset_index(drop=True), rest.reset_index(drop=True))
 
 
@@ -147,6 +151,7 @@ class Bench:
         self.old, self.new = (
             take_snapshot(rows, spec, key=uuid.uuid4().bytes, holdout=True) for rows in (case.old, case.new)
         )
+        self._real_area: float | None = None
         self.prior = self.fitted(self.old, 1.0)
 
     def run(self, way: str) -> tuple[ReleasedModel, tuple[str, ...]]:
@@ -176,8 +181,15 @@ class Bench:
         engine = engine_for(self.kind)
         if engine.refresh is None:
             raise SystemExit(f"{self.kind}: this engine cannot refresh; use maxent, hybrid or mixture")
+        measured: tuple[MeasuredPair, ...] = getattr(self.prior.generator, "measured", ())
         profile = refresh_profile(
-            curator, self.prior.profile, columns, changed=changed, fresh=fresh, rows=rows, share=engine.profile_share
+            curator,
+            sharpened(self.prior.profile, measured),
+            columns,
+            changed=changed,
+            fresh=fresh,
+            rows=rows,
+            share=engine.profile_share,
         )
         generator = engine.refresh(
             curator,
@@ -225,16 +237,31 @@ class Bench:
             raise SystemExit(f"{self.spec.dataset}: no holdout or no benchmark target")
         synthetic = model.sample(len(self.new.train), seed=self.seed)
         tables = read_tables(self.new.train, self.new.holdout, synthetic, self.spec)
-        fidelity = measure_fidelity(tables, seed=0, quick=True)
-        used = measure_utility(tables, self.spec.benchmark, seed=0, quick=True, progress=lambda _: None)
-        boosting = used.learners["gradient_boosting"]
-        two_way = fidelity.tvd_2way
+        binned = bin_tables(tables, fit_binning(tables), seed=0)
         return (
-            fidelity.tvd_1way.synthetic.value,
-            0.0 if two_way is None else two_way.synthetic.value,
-            boosting.tstr["auc"].value,
-            boosting.trtr["auc"].value,
+            _mean_distance(binned, [(name,) for name in tables.names]),
+            _mean_distance(binned, list(combinations(tables.names, 2))),
+            *self._areas(tables),
         )
+
+    def _areas(self, tables: ScoredTables) -> tuple[float, float]:
+        """AUC of gradient boosting on held-out fresh rows, trained on the synthetic rows and on the fresh ones."""
+        if self.spec.benchmark is None:
+            raise SystemExit(f"{self.spec.dataset}: no benchmark target")
+        labelled = label_tables(tables, self.spec.benchmark, seed=0, quick=True)
+        names = tuple(name for name in tables.names if name != self.spec.benchmark.target)
+        config, coding = LearnerConfig(labelled.classes, 0, quick=True), fit_coding(tables, names)
+        truth = labelled.holdout.target.astype(np.int64)
+
+        def area(side: Labelled) -> float:
+            trained_on = (side.rows, side.target)
+            guess = predict("gradient_boosting", trained_on, labelled.holdout.rows, coding=coding, config=config)
+            ones = np.ones((len(truth), 1))
+            return float(class_predictions(truth, guess, rarest=labelled.rarest).metrics(ones)["auc"][0])
+
+        if self._real_area is None:
+            self._real_area = area(labelled.train)
+        return area(labelled.synthetic), self._real_area
 
     def _columns(self, snapshot: Snapshot) -> dict[str, Any]:
         return dict(profiled_columns(self.spec, list(snapshot.dtypes)))
@@ -250,6 +277,17 @@ class Bench:
     def _runtime(self, profile: Profile) -> RuntimeConfig:
         rules = Rules.from_spec(self.spec).compile(resolved_columns(self.spec, profile))
         return RuntimeConfig(seed=self.seed, rules=rules.tables)
+
+
+def _mean_distance(binned: BinnedTables, marginals: Sequence[Marginal]) -> float:
+    """Mean total variation distance between the synthetic and the fresh rows over marginals."""
+    found: list[float] = []
+    for marginal in marginals:
+        cells = [binned.by_use[use].joint(marginal, binned.sizes) for use in ("train", "synthetic")]
+        most = 1 + max(int(part.max()) for part in cells)
+        shares = [np.bincount(part, minlength=most) / len(part) for part in cells]
+        found.append(float(np.abs(shares[0] - shares[1]).sum()) / 2)
+    return float(np.mean(found))
 
 
 def measure(name: str, *, engine: str, epsilon: float, seed: int, ways: Sequence[str]) -> Iterator[Figures]:

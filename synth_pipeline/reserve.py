@@ -3,7 +3,8 @@
 Belongs here: the walk's side of the ledger. Does not: its stages (walk), or the ledger's rules (privacy.ledger).
 
 A walk with a drift report has two reservations: the report's, under the walk's id and `DRIFT_SUFFIX`, before the snapshot is opened; and
-that of profile and generator, under the walk's id, once the report has said whether they are needed.
+that of profile and generator, under the walk's id, once the report has said whether they are needed. A report under a threshold that is
+already paid for (an epoch, see `drift.sparse_vector`) goes on under the epoch's reservation, and charges nothing.
 """
 
 from collections.abc import Generator, Sequence
@@ -19,10 +20,12 @@ from synth_pipeline.generate.plan import Plan, make_plan
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.journal import AnswerJournal, StageKey, has_journal, open_journal
-from synth_pipeline.privacy.ledger.contract import Charge, Ledger, Reservation, WalkKey
+from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Charge, Ledger, Reservation, WalkKey
 from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
+from synth_pipeline.privacy.noise import SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.release.origin import code_version
 from synth_pipeline.snapshot.take import Snapshot
@@ -30,6 +33,9 @@ from synth_pipeline.spec import Spec
 
 DRIFT_SUFFIX = ":drift"
 """What the walk id of a drift report's reservation ends with."""
+
+COLUMNS_SUFFIX = ":columns"
+"""What stands before it where the report measures columns after an alarm."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Walk:
         ledger: where it is charged.
         reservation: its place in the ledger.
         journals: folder of answer journals, in the private zone; None: a stage that is cut off after an answer cannot be gone on with.
+        named: the walk's own key, where the reservation is an epoch's that another walk began; None: the reservation's.
     """
 
     spec: Spec
@@ -51,11 +58,12 @@ class Walk:
     ledger: Ledger
     reservation: Reservation
     journals: Path | None = None
+    named: WalkKey | None = None
 
     @property
     def key(self) -> WalkKey:
         """What makes this walk the same walk in another process; the same for its drift report as for what follows it."""
-        key = self.reservation.key
+        key = self.named or self.reservation.key
         return replace(key, walk_id=root_walk_id(key.walk_id))
 
     @property
@@ -92,7 +100,8 @@ class Walk:
         if self.journals is None:
             yield self.curator(snapshot, stage=stage, spent=spent), runtime
             return
-        key = StageKey(self.reservation.key, self.reservation.number, stage, snapshot.fingerprint)
+        whose = self.reservation.key if self.named is None else drift_key(self.named)
+        key = StageKey(whose, self.reservation.number, stage, snapshot.fingerprint)
         with open_journal(self.journals, key, seed=runtime.seed) as journal:
             curator = self.curator(snapshot, stage=stage, spent=spent, journal=journal)
             yield curator, replace(runtime, seed=journal.seed)
@@ -102,25 +111,28 @@ class Walk:
     ) -> Curator:
         """A curator over a snapshot's training rows, charged to this walk."""
         unit = PrivacyUnit(self.spec.privacy.unit.column, self.spec.privacy.unit.max_rows)
-        return Curator(
-            snapshot.native,
+        desk = Desk(
             unit=unit,
             budget=self.budget,
             spent=spent,
+            noise=SecureNoise(),
             before_first_answer=lambda: self._announce(stage, journal),
             journal=journal,
         )
+        return Curator.at_desk(snapshot.native, desk)
 
     def commit(self, events: Sequence[Event]) -> None:
-        """Record what ran and close the reservation; once, however often a stage is run again after it.
+        """Record what ran and close the reservation; once, however often a stage is run again after it, and asks the same or nothing.
 
         Raises:
             LedgerError: if it is closed with other events.
         """
+        if self.named is not None:  # an epoch's charge was committed when it began
+            return
         record = self.ledger.find(self.reservation.key)
         if record is None or record.status != "committed":
             self.ledger.commit(self.reservation, events, self.epsilon)
-        elif record.realised != tuple(events):
+        elif events and record.realised != tuple(events):
             raise LedgerError(
                 f"{self.spec.dataset}/{self.snapshot}: reservation {self.reservation.number} is committed with other events than this "
                 f"run's; start again from {self.spec.dataset}/real_snapshot, which reserves anew"
@@ -128,6 +140,8 @@ class Walk:
 
     def _announce(self, stage: str, journal: AnswerJournal | None) -> None:
         """Tell the ledger that rows are about to be read; a stage that goes on with its journal has told it before."""
+        if self.named is not None:
+            return
         if journal is not None and journal.is_resumed:
             record = self.ledger.find(self.reservation.key)
             if record is not None and record.closed is None and stage in record.stages_read:
@@ -176,8 +190,24 @@ def open_walk(
     return Walk(spec, snapshot, plan, ledger, reservation)
 
 
-def open_drift_report(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str) -> Walk:
+def open_drift_report(
+    spec: Spec,
+    *,
+    snapshot: str,
+    ledger: Ledger,
+    walk_id: str,
+    is_second: bool = False,
+    journals: Path | None = None,
+) -> Walk:
     """Reserve the budget of a walk's drift report, before any row is read.
+
+    Args:
+        spec: the dataset's specification.
+        snapshot: name of the snapshot.
+        ledger: where it is charged; an epoch is charged to everyone, because later snapshots may hold anybody.
+        walk_id: identity of the walk.
+        is_second: whether it follows an alarm that does not say which columns drifted, and measures them.
+        journals: folder of answer journals.
 
     Raises:
         BudgetRefused: if the cap would be passed; the ledger is unchanged.
@@ -187,12 +217,32 @@ def open_drift_report(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str
     plan = make_plan(spec)
     if plan.drift is None:
         raise SpecError(f"{spec.dataset}: no drift report is asked for; add the section `drift`, with mode test")
-    key = _walk_key(spec, snapshot, walk_id + DRIFT_SUFFIX)
-    reservation = ledger.reserve(key, plan.drift.charge(), cap=cap_of(spec), cohort=blocks_of(spec, snapshot))
-    return Walk(spec, snapshot, plan, ledger, reservation)
+    key = _walk_key(spec, snapshot, walk_id + (COLUMNS_SUFFIX if is_second else "") + DRIFT_SUFFIX)
+    is_epoch = spec.drift is not None and spec.drift.mode == "sparse_vector" and not is_second
+    blocks = ALL_COHORTS if is_epoch else blocks_of(spec, snapshot)
+    reservation = ledger.reserve(key, plan.drift.charge(), cap=cap_of(spec), cohort=blocks)
+    return Walk(spec, snapshot, plan, ledger, reservation, journals)
 
 
-def resume_walk(  # noqa: PLR0913  (what identifies a walk)
+def under_epoch(
+    spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, epoch: WalkKey, journals: Path | None = None
+) -> Walk:
+    """The drift report of a walk under a threshold that an earlier walk paid for.
+
+    Raises:
+        LedgerError: if the ledger does not hold that charge.
+    """
+    record = ledger.find(epoch)
+    if record is None or record.status != "committed":
+        raise LedgerError(
+            f"{spec.dataset}/{snapshot}: the ledger does not hold the charge of the threshold that snapshots are compared with; "
+            "restore the ledger, or remove the epoch from the private store, which begins another one with a new charge"
+        )
+    own = _walk_key(spec, snapshot, walk_id)
+    return Walk(spec, snapshot, make_plan(spec), ledger, record.reservation, journals, own)
+
+
+def resume_walk(
     spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, share: float = 1.0, journals: Path | None = None
 ) -> Walk:
     """The walk that another process opened, by the same specification and the same code.
@@ -232,7 +282,7 @@ def has_reserved(spec: Spec, charge: Charge, *, snapshot: str, ledger: Ledger, w
 
 def root_walk_id(walk_id: str) -> str:
     """The walk that a reservation belongs to: the same for a drift report as for what follows it."""
-    return walk_id.removesuffix(DRIFT_SUFFIX)
+    return walk_id.partition(":")[0]
 
 
 def _why_gone(ledger: Ledger, dataset: str, walk_id: str) -> str:

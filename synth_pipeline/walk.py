@@ -17,6 +17,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -26,15 +27,17 @@ from synth_pipeline.audit.verdict import MechanismAudit, audit_mechanism
 from synth_pipeline.benchmark.measure import score
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
+from synth_pipeline.drift.calendar import next_renewal
 from synth_pipeline.drift.decision import Decision, Kind, PriorFacts, decide
 from synth_pipeline.drift.measure import measure_drift
 from synth_pipeline.drift.report import DriftReport
+from synth_pipeline.drift.sparse_vector import SparseVectorState, above_threshold
 from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, ModelError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.generate.protocol import Generator as TrainedGenerator
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.outcome import DriftOutcome, Prior, Profiled, Renewal, WalkResult
+from synth_pipeline.outcome import Prior, Profiled, Renewal, WalkResult
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger
 from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
@@ -48,14 +51,10 @@ from synth_pipeline.release.origin import release_facts
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.reserve import (
     Walk,
-    check_spec,
     give_back,
     given_back_unread,
     has_reserved,
-    open_drift_report,
     open_walk,
-    resume_drift_report,
-    resume_walk,
 )
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
@@ -63,40 +62,6 @@ from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.evaluate import check
 from synth_pipeline.validate.expectation import Expectation, Outcome
 from synth_pipeline.validate.suite import build_suite
-
-__all__ = [
-    "DriftOutcome",
-    "Prior",
-    "Profiled",
-    "Renewal",
-    "Walk",
-    "WalkResult",
-    "assemble",
-    "attack",
-    "audit",
-    "benchmark",
-    "check_spec",
-    "compare",
-    "expectations",
-    "fit",
-    "give_back",
-    "given_back_unread",
-    "is_compared",
-    "open_drift_report",
-    "open_walk",
-    "profile",
-    "release_facts",
-    "require_kept",
-    "require_passed",
-    "resume_drift_report",
-    "resume_walk",
-    "run_walk",
-    "settle",
-    "share_of",
-    "synthesize",
-    "take",
-    "train",
-]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 
@@ -144,6 +109,34 @@ def compare(
     with walk.reading(snapshot, stage="drift_report") as (curator, _):
         report = measure_drift(curator, prior.baseline, drift, progress=progress)
         walk.commit(curator.events)
+    return report
+
+
+def watch(
+    walk: Walk,
+    snapshot: Snapshot,
+    prior: Prior,
+    state: SparseVectorState | None,
+    *,
+    keep: Callable[[SparseVectorState], None],
+) -> DriftReport:
+    """Compare a snapshot with the release in force under a noisy threshold; charged where it begins an epoch, else paid for already.
+
+    Args:
+        walk: the walk, whose reservation is the epoch's.
+        snapshot: the fresh snapshot.
+        prior: the release in force.
+        state: the epoch; None begins one.
+        keep: stores the epoch in the private store; called before the answer is shown to anybody.
+    """
+    drift = walk.spec.drift
+    if drift is None or not walk.is_drift_report:
+        raise LedgerError(f"{walk.spec.dataset}/{walk.snapshot}: no drift report was reserved for this walk")
+    until = next_renewal(walk.spec, datetime.now(UTC).date())
+    with walk.reading(snapshot, stage="drift_report") as (curator, _):
+        report, after = above_threshold(curator, prior.baseline, drift, state, snapshot=walk.snapshot, until=until)
+        keep(after)
+        walk.commit(report.events)  # of an epoch that this walk began also where its answer was stored before
     return report
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.privacy import curator as curator_module
+from synth_pipeline.privacy import journal as journal_module
 from synth_pipeline.privacy.journal import AnswerJournal
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline_tests.audited_table import audited_frame, audited_spec, small_engine
@@ -65,13 +66,11 @@ class Bench:
         return audited_spec(self.kind, max_rows=self.max_rows)
 
     def open(self, walk_id="w"):
-        walk = stages.open_walk(self.spec, snapshot="s", ledger=self.ledger, walk_id=walk_id)
+        walk = reserve.open_walk(self.spec, snapshot="s", ledger=self.ledger, walk_id=walk_id)
         return replace(walk, journals=self.journals)
 
     def resume(self, walk_id="w"):
-        return stages.resume_walk(
-            self.spec, snapshot="s", ledger=self.ledger, walk_id=walk_id, journals=self.journals
-        )
+        return reserve.resume_walk(self.spec, snapshot="s", ledger=self.ledger, walk_id=walk_id, journals=self.journals)
 
     def run(self, walk, *, seed=None):
         """Both charged stages; what they release, as digests."""
@@ -100,10 +99,11 @@ def digest(content):
 
 
 def foreseen(patch):
-    """All noise of curators is foreseen; the count starts at 0."""
+    """All noise of curators is foreseen, and journals begin with one secret; the count starts at 0."""
     ForeseenNoise.drawn = 0
-    patch.setattr(curator_module, "SecureNoise", ForeseenNoise)
+    patch.setattr(reserve, "SecureNoise", ForeseenNoise)
     patch.setattr(stages, "engine_for", small_engine)
+    patch.setattr(journal_module.secrets, "token_hex", lambda size: "5a" * size)
 
 
 def cut_after(patch, answers, *, torn=False):

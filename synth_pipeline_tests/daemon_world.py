@@ -22,7 +22,7 @@ from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.web import web_server
 
 CHARGED_STEPS = ("real_snapshot", "profile", "generator")
-PATIENCE_SECONDS = 420
+PATIENCE_SECONDS = 1200
 _ATTRIBUTES = {
     "columns": {"age": {"kind": "integer", "min": 0, "max": 9}, "member": {"kind": "boolean"}},
     "privacy": {"epsilon": 2.0, "delta": 1e-5},

@@ -20,6 +20,8 @@ CLAIMS = {
     "orchestration/checks.py": "what an expectation observed in a synthetic table",
     "orchestration/tracking.py": "public facts of a walk, its released generator",
     "orchestration/resources.py": "the share of a stage's work that is done",
+    "orchestration/quarantine.py": "why a snapshot was refused: names of columns and files, kinds of faults, counts masked",
+    "orchestration/sensors.py": "names and numbers of snapshots, and why some are in quarantine",
 }
 """Modules that may claim that a value is released, and about what."""
 
@@ -66,7 +68,9 @@ PUBLIC = re.compile(
 REVIEWED: dict[str, set[str]] = {
     "privacy/events.py": {"value", "error"},  # parameters of an event, read from JSON
     "privacy/composition.py": {"discovery_delta(events)"},
+    "privacy/answer.py": {"self.name", "len(self.columns)"},  # of a watched table: names of columns
     "privacy/desk.py": {"used"},  # δ′ of discoveries, from events
+    "privacy/exact_laplace.py": {"scale"},  # of the noise
     "privacy/noise.py": {"size"},
     "privacy/secure_stream.py": {"size", "count"},
     "privacy/teachers.py": {"teachers", "records"},
@@ -83,6 +87,7 @@ REVIEWED: dict[str, set[str]] = {
         "spec.columns[name].kind",
         "rows",
     },  # rows: masked where it leaves
+    "snapshot/schema_drift.py": {"self.kind", "self.column", "self.detail"},  # names and types of columns
     "snapshot/csv_text.py": {"'; '.join(faults)", "name", "wrong"},  # wrong: rows, masked where it leaves
     "snapshot/native.py": {
         "'; '.join(faults)",

@@ -105,7 +105,9 @@ class Left:
         with launch.open_instance(place.home) as instance:
             runs = Counter(run.status.value for run in instance.get_runs())
         return cls(
-            releases=len([path for path in folder.iterdir() if not path.name.startswith(".")]) if folder.is_dir() else 0,
+            releases=len([path for path in folder.iterdir() if not path.name.startswith(".")])
+            if folder.is_dir()
+            else 0,
             ledger=Counter(entry.kind for entry in ledger.history()),
             spent_epsilon=account.spent_epsilon,
             reserved_epsilon=account.reserved_epsilon,

@@ -59,7 +59,10 @@ def _walk(running: Stack, console: Console) -> None:
         task = progress.add_task("the table: preparing the snapshots", total=1.0)
         snapshot = write_snapshots(running.topology.home / "snapshots" / _DATASET)[-1]
         landed = walk_once(
-            running, _DATASET, snapshot.stem, tell=lambda words, done: progress.update(task, description=words, completed=done)
+            running,
+            _DATASET,
+            snapshot.stem,
+            tell=lambda words, done: progress.update(task, description=words, completed=done),
         )
     console.print(_landed(landed))
 

@@ -43,13 +43,12 @@ class Cluster:
         """The cluster of a stack, made on first use.
 
         Args:
-            folder: where it lies; for root, whose folders `nobody` may not enter, a folder in /var/tmp is named after it.
+            folder: where it lies (`cluster_folder` says where that is for root).
             port: where it will listen.
             password: of its owner.
             stack: removes what is only needed while it runs.
         """
-        if os.geteuid() == 0:
-            folder = Path("/var/tmp") / f"synth-postgres-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108
+        folder = cluster_folder(folder)
         cluster = cls(folder, port, password, usable_programs(stack))
         if not (folder / "data" / "PG_VERSION").exists():
             cluster._make()
@@ -83,7 +82,7 @@ class Cluster:
 
     def _make(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir="/tmp", prefix="word-") as word:  # noqa: S108  (0600, gone with the block)
+        with tempfile.NamedTemporaryFile("w", dir="/tmp", prefix="word-") as word:
             word.write(self.password + "\n")
             word.flush()
             if os.geteuid() == 0:
@@ -97,7 +96,12 @@ class Cluster:
             raise ServerFailed(f"postgresql: initdb failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def _answers(self) -> bool:
-        return _call([self.programs / "psql", "--no-psqlrc", "-qAtc", "SELECT 1", "postgres"], self._environment()).returncode == 0
+        return (
+            _call(
+                [self.programs / "psql", "--no-psqlrc", "-qAtc", "SELECT 1", "postgres"], self._environment()
+            ).returncode
+            == 0
+        )
 
     def _run(self, program: str, *words: str, may_fail: bool = False) -> str:
         done = _call([self.programs / program, *words], self._environment())
@@ -110,9 +114,22 @@ class Cluster:
         return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", **place}
 
 
+def cluster_folder(folder: Path) -> Path:
+    """Where a cluster lies: in its folder; for root, whose folders `nobody` may not enter, in one in /var/tmp that is named after it."""
+    if os.geteuid() != 0:
+        return folder
+    return Path("/var/tmp") / f"synth-postgres-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108
+
+
 def _call(command: list[Any], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603  (PostgreSQL's own programs)
-        [str(word) for word in command], env=dict(environment), cwd="/", capture_output=True, text=True, check=False, **_identity()
+        [str(word) for word in command],
+        env=dict(environment),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **_identity(),
     )
 
 

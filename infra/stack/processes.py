@@ -89,7 +89,7 @@ def start(
     """
     log = logs / f"{name.replace(' ', '-')}.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603  (our own commands, no shell)
+        process: Any = subprocess.Popen(  # noqa: S603  (our own commands, no shell)
             list(command),
             env=dict(env),
             cwd=folder,

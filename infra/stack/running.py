@@ -9,14 +9,21 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.stack.postgres import Cluster
 from infra.stack.processes import Server, ServerFailed, free_port, start, wait_for_page, wait_for_port
 from infra.stack.topology import BUCKETS, DATABASES, REGION, Ports, Topology
 
 _INFRA = Path(__file__).parents[1]
-_MAKE_DATABASE = "from dagster import DagsterInstance\nwith DagsterInstance.get() as instance: instance.get_runs_count()"
+_MAKE_DATABASE = (
+    "from dagster import DagsterInstance\nwith DagsterInstance.get() as instance: instance.get_runs_count()"
+)
 Tell = Callable[[str, float], None]
+
+
+def untold(_message: str, _done: float) -> None:
+    """Where nobody is told what is going on."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def running_stack(
     Raises:
         ServerFailed: if a part does not come up; those that did are stopped.
     """
-    say = tell or (lambda message, done: None)
+    say = tell or untold
     topology = _prepared(folder.resolve(), ports or _free_ports(), own)
     with ExitStack() as stack:
         servers: dict[str, Server] = {}
@@ -111,7 +118,7 @@ def replay_objects(topology: Topology) -> None:
             return
 
 
-def client(topology: Topology):  # noqa: ANN201  (boto3 has no types)
+def client(topology: Topology) -> Any:
     """A client of the stack's S3 endpoint."""
     from boto3.session import Session
 
@@ -166,6 +173,10 @@ def _free_ports() -> Ports:
 
 
 def _stop_all(servers: dict[str, Server]) -> None:
-    """Those that use others first: runs end before what keeps their records."""
-    for server in reversed(list(servers.values())):
+    """Those that use others first, all at once: runs end before what keeps their records does."""
+    keepers = ("postgresql", "s3")
+    users = [server for name, server in servers.items() if name not in keepers]
+    for server in users:
+        server.signal(server.ending)
+    for server in (*users, *(servers[name] for name in reversed(keepers) if name in servers)):
         server.stop()

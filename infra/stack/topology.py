@@ -116,14 +116,30 @@ class Topology:
 
     def mlflow_command(self) -> list[str]:
         """MLflow: its records in PostgreSQL, its files in S3, handed out by itself, so that nobody else needs the bucket."""
-        store = ["--backend-store-uri", self.database("mlflow", driver=_DRIVER), "--artifacts-destination", f"s3://{BUCKETS['mlflow']}"]
+        store = [
+            "--backend-store-uri",
+            self.database("mlflow", driver=_DRIVER),
+            "--artifacts-destination",
+            f"s3://{BUCKETS['mlflow']}",
+        ]
         listen = ["--host", _HOST, "--port", str(self.ports.mlflow), "--workers", "1"]
         return [sys.executable, "-m", "mlflow", "server", *store, *listen]
 
     def code_command(self) -> list[str]:
         """The code server: the one process that imports the definitions; it starts the runs."""
         listen = ["-h", _HOST, "-p", str(self.ports.code)]
-        return [sys.executable, "-m", "dagster", "api", "grpc", "-m", _MODULE, *listen, "--location-name", "synth-pipeline"]
+        return [
+            sys.executable,
+            "-m",
+            "dagster",
+            "api",
+            "grpc",
+            "-m",
+            _MODULE,
+            *listen,
+            "--location-name",
+            "synth-pipeline",
+        ]
 
     def daemon_command(self) -> list[str]:
         """The daemon: sensors, schedules, the queue, monitoring."""

@@ -98,9 +98,10 @@ def _trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "Released
 def _read_and_trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "ReleasedModel":
     from synth_pipeline.generate.protocol import RuntimeConfig
     from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
+    from synth_pipeline.reserve import given_back_unread, open_walk
     from synth_pipeline.snapshot.read import read_table
     from synth_pipeline.snapshot.take import take_snapshot
-    from synth_pipeline.walk import given_back_unread, open_walk, profile, train
+    from synth_pipeline.walk import profile, train
 
     snapshot = take_snapshot(read_table(data, spec), spec, key=secrets.token_bytes(32), holdout=False)
     home.make()

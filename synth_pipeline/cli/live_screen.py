@@ -73,8 +73,10 @@ def screen(snapshots: int) -> Generator[Watcher]:
 
         def watch(moment: Moment) -> None:
             done[moment.snapshot] = max(moment.done, done.get(moment.snapshot, 0.0))
-            bars.update(whole, description=_fit(f"{moment.snapshot}: {moment.text}"), completed=sum(done.values()))
-            if moment.is_news:
+            bars.update(whole, completed=sum(done.values()))
+            if not moment.is_news:
+                bars.update(whole, description=_fit(f"{moment.snapshot}: {moment.text}"))
+            else:
                 console.print(
                     Text.assemble(f"{_now()} ", (moment.snapshot, "bold"), f": {moment.text}"), soft_wrap=True
                 )

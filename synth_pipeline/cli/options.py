@@ -47,8 +47,8 @@ def read_spec(
         SpecError: if it is not valid, before or after.
         PredicateError: if a constraint does not parse or names no column.
     """
+    from synth_pipeline.reserve import check_spec
     from synth_pipeline.spec import Spec
-    from synth_pipeline.walk import check_spec
 
     spec = Spec.from_yaml(path)
     given = {"--generator": generator, "--epsilon": epsilon, "--delta": delta}

@@ -1,7 +1,7 @@
 """The baseline of a drift report: released facts of an earlier snapshot, made ready to be compared with; nothing here is private."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,8 @@ import numpy.typing as npt
 from synth_pipeline.generate.measured import MeasuredPair
 from synth_pipeline.privacy.answer import PairPartition
 from synth_pipeline.table.profile import CategoryProfile, Floats, Profile
+
+_SEED = 20_240_301
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +91,26 @@ def baseline_of(profile: Profile, measured: Sequence[MeasuredPair] = ()) -> Base
 def choose_pairs(baseline: Baseline, count: int, ignore: Iterable[str] = ()) -> tuple[ReleasedPair, ...]:
     """The most dependent released pairs, none of whose columns is expected to move.
 
+    A pair that looks dependent owes part of that to its noise, and would look changed when it is measured again without that noise. So
+    noise η of the same law is drawn: pairs are chosen by y + η, and y − η is what is compared. Their noise is independent, and √2 times as
+    large, as the pairs returned say.
+
     Privacy:
         Post-processing of released tables.
     """
     ignored = tuple(ignore)
-    eligible = [
-        pair
-        for pair in baseline.pairs
-        if pair.partition.size > 1
-        and not any(
-            baseline.is_expected_to_move(index, ignored) for index in (pair.partition.first, pair.partition.second)
-        )
-    ]
-    ranked = sorted(eligible, key=lambda pair: (-dependence(pair, baseline.profile), pair.first, pair.second))
-    return tuple(ranked[:count])
+    rng = np.random.default_rng(_SEED)
+    eligible: list[tuple[float, ReleasedPair]] = []
+    for pair in sorted(baseline.pairs, key=lambda item: (item.first, item.second)):
+        noise = rng.normal(size=len(pair.values)) * pair.sigma
+        indices = (pair.partition.first, pair.partition.second)
+        if pair.partition.size > 1 and not any(baseline.is_expected_to_move(index, ignored) for index in indices):
+            seen, kept = (
+                replace(pair, values=pair.values + sign * noise, sigma=np.sqrt(2) * pair.sigma) for sign in (1, -1)
+            )
+            eligible.append((dependence(seen, baseline.profile), kept))
+    ranked = sorted(eligible, key=lambda item: -item[0])
+    return tuple(pair for _, pair in ranked[:count])
 
 
 def dependence(pair: ReleasedPair, profile: Profile) -> float:

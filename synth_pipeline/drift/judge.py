@@ -9,11 +9,11 @@ import numpy.typing as npt
 from synth_pipeline.drift.baseline import Baseline, ReleasedPair
 from synth_pipeline.drift.coarse import grouped_codes
 from synth_pipeline.drift.effect import code_positions, denoised, js_distance, psi_of, total_variation, wasserstein_of
-from synth_pipeline.drift.null_law import Comparison, TwoTables, compare, holm, residual_of
+from synth_pipeline.drift.null_law import Comparison, TwoTables, compare, holm
 from synth_pipeline.drift.report import Answers, ColumnDrift, DriftReport, PairDrift, SchemaFinding
 from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.spec.sections import Drift
-from synth_pipeline.table.profile import ColumnProfile, Floats, Profile
+from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Floats, Profile
 
 _POOR_SHIFT = 0.1
 _COARSE_LEVEL = 0.75
@@ -88,11 +88,11 @@ def judge(baseline: Baseline, answers: Answers, drift: Drift) -> DriftReport:
         columns=columns,
         pairs=pairs,
         schema=_new_categories(answers),
-        rows=answers.rows,
+        rows=row_estimate(answers),
         prior_rows=Noisy(np.array([profile.rows]), profile.rows_sigma),
         fresh=answers.fresh,
         events=(),
-        warnings=_warnings(columns, baseline, drift),
+        warnings=_warnings(columns, baseline, answers, drift),
     )
 
 
@@ -102,7 +102,7 @@ def run_tests(baseline: Baseline, answers: Answers, drift: Drift) -> Tests:
     Privacy:
         Post-processing of released values.
     """
-    profile, rows = baseline.profile, row_estimate(answers)
+    profile, rows = baseline.profile, max(float(row_estimate(answers).values[0]), 1.0)
     items = [_column_item(profile, index, answers, rows) for index in range(len(profile.columns))]
     for pair, fresh in answers.pairs:
         compared = compare(_pair_tables(pair, fresh, rows))
@@ -111,11 +111,12 @@ def run_tests(baseline: Baseline, answers: Answers, drift: Drift) -> Tests:
     return _test(items, np.array(ignored + [False] * len(answers.pairs), dtype=bool), drift.alpha)
 
 
-def row_estimate(answers: Answers) -> float:
-    """People of the fresh snapshot: inverse-variance mean of the row count and of the sums of every column's counts; at least 1."""
+def row_estimate(answers: Answers) -> Noisy:
+    """People of the fresh snapshot: inverse-variance mean of the row count and of the sums of every column's counts."""
     totals = [float(answers.rows.values[0])] + [float(noisy.values.sum()) for noisy in answers.fresh.values()]
     variances = [answers.rows.sigma**2] + [noisy.sigma**2 * len(noisy.values) for noisy in answers.fresh.values()]
-    return max(float(np.average(totals, weights=1 / np.array(variances))), 1.0)
+    weights = 1 / np.array(variances)
+    return Noisy(np.array([np.average(totals, weights=weights)]), float(1 / np.sqrt(weights.sum())))
 
 
 def _column_item(profile: Profile, index: int, answers: Answers, rows: float) -> Item:
@@ -135,9 +136,9 @@ def _column_item(profile: Profile, index: int, answers: Answers, rows: float) ->
     if column.is_ordered:
         return Item(fine.p_value, fine, None if located is None else located[0], fine.contrasts)
     least = _SHOWN_SIGMAS * float(np.sqrt(codes.noise.mean())) / codes.new_rows
-    shown = codes.merged(grouped_codes(column, shares, least=least))
-    merged = Comparison(shown, residual_of(shown, shown.old, shown.new), fine.p_value)
-    return Item(fine.p_value, merged, None, fine.contrasts)
+    groups = grouped_codes(column, shares, least=least)
+    shown = fine if len(np.unique(groups)) == column.codes else compare(codes.merged(groups))
+    return Item(fine.p_value, shown, None, fine.contrasts)
 
 
 def _with_answer(tables: TwoTables, asked: Noisy) -> TwoTables:
@@ -175,7 +176,7 @@ def _column_drift(column: ColumnProfile, index: int, tests: Tests) -> ColumnDrif
         adjusted_p=float(tests.adjusted[index]),
         is_drifted=tests.is_drifted(index),
         is_ignored=bool(tests.is_ignored[index]),
-        psi=change.effect(psi_of(_smallest_share(item.shown))),
+        psi=change.effect(psi_of(_smallest_share(item.shown)), is_squared=True),
         js_distance=change.effect(js_distance),
         tvd=change.effect(total_variation),
         wasserstein=None if item.positions is None else change.effect(wasserstein_of(item.positions)),
@@ -223,7 +224,7 @@ def _new_categories(answers: Answers) -> tuple[SchemaFinding, ...]:
     )
 
 
-def _warnings(columns: Sequence[ColumnDrift], baseline: Baseline, drift: Drift) -> tuple[str, ...]:
+def _warnings(columns: Sequence[ColumnDrift], baseline: Baseline, answers: Answers, drift: Drift) -> tuple[str, ...]:
     found: list[str] = []
     poor = [column for column in columns if column.smallest_shift > _POOR_SHIFT and not column.is_ignored]
     if poor:
@@ -236,5 +237,12 @@ def _warnings(columns: Sequence[ColumnDrift], baseline: Baseline, drift: Drift) 
         found.append(
             "Only single columns were compared: no table of pairs was released with the generator, so a change of how columns belong"
             " together is not seen."
+        )
+    unasked = [
+        column.name for column in baseline.profile.columns if isinstance(column, CategoryProfile) and column.has_rest
+    ]
+    if any(name not in answers.unknown for name in unasked):
+        found.append(
+            "New categories were not looked for: no part of δ is set aside for that. A new category shows as growth of the rest."
         )
     return tuple(found)

@@ -109,11 +109,13 @@ class Comparison:
         tables: the tables.
         found: what they differ in.
         p_value: the chance.
+        null: what tables drawn anew under "nothing changed" differ in.
     """
 
     tables: TwoTables
     found: Residual
     p_value: float
+    null: Residual
 
     @property
     def freedom(self) -> int:
@@ -142,10 +144,9 @@ def compare(tables: TwoTables, *, draws: int = DRAWS) -> Comparison:
         Post-processing of released values.
     """
     found = residual_of(tables, tables.old, tables.new)
-    if len(tables.old) < 2:
-        return Comparison(tables, found, 1.0)
     null = _drawn(tables, found.pooled, draws)
-    return Comparison(tables, found, _p_value(found, null, tables))
+    p_value = _p_value(found, null, tables) if len(tables.old) > 1 else 1.0
+    return Comparison(tables, found, p_value, null)
 
 
 def residual_of(tables: TwoTables, old: Floats, new: Floats) -> Residual:
@@ -196,16 +197,11 @@ def _p_value(found: Residual, null: Residual, tables: TwoTables) -> float:
     """Chance of a smaller p-value of the two figures than the one found; where it is below all draws, from the figures' tails."""
     from scipy import stats
 
-    draws = len(null.peak)
-    ranks = [_ranks(figures) for figures in (null.chi_square, null.peak)]
-    least = np.minimum(ranks[0], ranks[1])
-    own = min(
-        (1 + int((null.chi_square >= found.chi_square).sum())) / (draws + 1),
-        (1 + int((null.peak >= found.peak).sum())) / (draws + 1),
-    )
-    chance = (1 + int((least <= own).sum())) / (draws + 1)
-    if own > 1 / (draws + 1):
-        return float(chance)
+    figures = [np.append(getattr(null, name), getattr(found, name)) for name in ("chi_square", "peak")]
+    least = np.minimum(_ranks(figures[0]), _ranks(figures[1]))  # the found tables are the last of all
+    chance = float((least <= least[-1]).mean())
+    if least[-1] > 1 / len(least):
+        return chance
     contrasts = len(tables.old) + max(tables.ordered - 1, 0)
     tails = (
         float(stats.chi2.sf(float(found.chi_square), len(tables.old) - 1)),
@@ -215,9 +211,8 @@ def _p_value(found: Residual, null: Residual, tables: TwoTables) -> float:
 
 
 def _ranks(figures: Floats) -> Floats:
-    """P-value of each draw among all of them, itself included."""
-    order = np.sort(figures)
-    return (len(figures) - np.searchsorted(order, figures, side="left") + 1) / (len(figures) + 1)
+    """Share of all figures that are at least as large as each."""
+    return (len(figures) - np.searchsorted(np.sort(figures), figures, side="left")) / len(figures)
 
 
 def holm(p_values: Floats) -> Floats:

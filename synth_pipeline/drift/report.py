@@ -129,7 +129,7 @@ class DriftReport:
         columns: one result for each column of the released profile, in its order.
         pairs: one for each pair that was compared.
         schema: new categories; findings about the file's columns can be added (`with_schema`).
-        rows: noisy number of people (of rows, where each is one) of the fresh snapshot.
+        rows: noisy number of people (of rows, where each is one) of the fresh snapshot, from every answer about it.
         prior_rows: the same of the snapshot that the profile was measured on.
         fresh: noisy people of each code of each column of the profile, in the fresh snapshot.
         events: what was measured.

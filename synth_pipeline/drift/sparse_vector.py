@@ -62,10 +62,10 @@ class SparseVectorState:
         """Whether a snapshot was above; None where it was not compared yet."""
         return dict(self.answers).get(snapshot)
 
-    def goes_on(self, baseline: Baseline, drift: Drift, *, today: date) -> bool:
-        """Whether a further snapshot is compared under it: no alarm yet, the same release, and before the cap renews."""
-        is_current = not self.is_over and (self.until is None or today < self.until)
-        return is_current and self.tables == _digest(watch(baseline, drift))
+    def covers(self, baseline: Baseline, drift: Drift, *, snapshot: str, today: date) -> bool:
+        """Whether a snapshot is answered under it, at no charge: it was already, or no alarm ended it and the cap did not renew."""
+        is_open = not self.is_over and (self.until is None or today < self.until)
+        return (is_open or self.answer_of(snapshot) is not None) and self.tables == _digest(watch(baseline, drift))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back; for the private store alone."""
@@ -111,44 +111,45 @@ def above_threshold(
         The report and the state to store before the report is shown.
 
     Raises:
-        PrivacyError: after an alarm, for another release than the epoch's, or where nothing is left to spend.
+        PrivacyError: for a further snapshot after an alarm, another release than the epoch's, or where nothing is left to spend.
 
     Privacy:
         AboveThresholdEvent(ε) for all snapshots up to the first alarm, where a person may be in any number of them
         (docs/proofs/above_threshold.md).
     """
-    before = len(curator.events)
-    known = None if state is None else state.answer_of(snapshot)
-    if state is not None and known is not None:
-        return _report(curator, baseline, drift, state, snapshot=snapshot, before=before), state
     watched = watch(baseline, drift)
     if state is None:
         state = _begin(curator, watched, drift.alpha, until)
-    else:
-        _require_same(state, watched)
-    view = curator.encoded(Encoder(baseline.profile))
-    is_above = view.is_above(watched.tables, state.threshold, stage=STAGE, purpose=f"{snapshot}: above the threshold")
-    state = replace(state, answers=(*state.answers, (snapshot, is_above)))
-    return _report(curator, baseline, drift, state, snapshot=snapshot, before=before), state
+    _require_covered(state, watched, snapshot)
+    if state.answer_of(snapshot) is None:
+        view = curator.encoded(Encoder(baseline.profile))
+        purpose = f"{snapshot}: above the threshold"
+        is_above = view.is_above(watched.tables, state.threshold, stage=STAGE, purpose=purpose)
+        state = replace(state, answers=(*state.answers, (snapshot, is_above)))
+    return _report(baseline, drift, state, snapshot), state
 
 
 def _begin(curator: Curator, watched: Watched, alpha: float, until: date | None) -> SparseVectorState:
     epsilon = pure_epsilon_for_cost(curator.left_cost * _ROUNDING)
-    event = AboveThresholdEvent(epsilon, stage=STAGE, purpose="watch the release until the first alarm")
+    event = _event(epsilon)
     weight = curator.unit.weight
     above = watched.threshold(epsilon=epsilon, alpha=alpha)
     threshold = curator.draw_threshold(event, threshold=above * weight, sensitivity=watched.reach * weight)
     return SparseVectorState(_digest(watched), threshold, until=until)
 
 
-def _require_same(state: SparseVectorState, watched: Watched) -> None:
-    if state.is_over:
-        raise PrivacyError(
-            "drift: the epoch ended with an alarm, and its threshold answers nothing more; begin another one (state None), which is charged"
-        )
+def _event(epsilon: float) -> AboveThresholdEvent:
+    return AboveThresholdEvent(epsilon, stage=STAGE, purpose="watch the release until the first alarm")
+
+
+def _require_covered(state: SparseVectorState, watched: Watched, snapshot: str) -> None:
     if state.tables != _digest(watched):
         raise PrivacyError(
             "drift: the epoch watches another release or other columns; begin another one (state None), which is charged"
+        )
+    if state.is_over and state.answer_of(snapshot) is None:
+        raise PrivacyError(
+            "drift: the epoch ended with an alarm, and its threshold answers nothing more; begin another one (state None), which is charged"
         )
 
 
@@ -161,13 +162,10 @@ def _digest(watched: Watched) -> str:
     return digest.hexdigest()
 
 
-def _report(
-    curator: Curator, baseline: Baseline, drift: Drift, state: SparseVectorState, *, snapshot: str, before: int
-) -> DriftReport:
-    """The answer as a report: released values alone."""
+def _report(baseline: Baseline, drift: Drift, state: SparseVectorState, snapshot: str) -> DriftReport:
+    """The answer as a report: released values alone. The snapshot that began the epoch carries its event, however often it is told."""
     rows = Noisy(np.array([baseline.profile.rows]), baseline.profile.rows_sigma)
-    names = [name for name, _ in state.answers]
-    place = names.index(snapshot) + 1
+    place = [name for name, _ in state.answers].index(snapshot) + 1
     late = (
         (f"snapshot {place} of its epoch: the false-alarm rate was set for {SNAPSHOTS}",) if place > SNAPSHOTS else ()
     )
@@ -180,7 +178,7 @@ def _report(
         rows=rows,
         prior_rows=rows,
         fresh={},
-        events=curator.events[before:],
+        events=(_event(state.threshold.epsilon),) if place == 1 else (),
         warnings=late,
         mode="sparse_vector",
     )

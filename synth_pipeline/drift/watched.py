@@ -36,6 +36,8 @@ _LEAST_PEOPLE, _LEAST_SIGMAS = 20.0, 3.0
 _SPREADS = 2.5
 _EPOCHS = 1000
 _CONFIDENCE = 0.99
+_SMALLEST_SEEN = 0.02
+_TAIL_MARGIN = 1.25
 _FOLDED_MEAN = math.sqrt(2 / math.pi)
 
 
@@ -206,7 +208,22 @@ def _threshold(
     question = rng.laplace(scale=question_scale(epsilon, reach) / unit, size=(_EPOCHS, snapshots))
     threshold = rng.laplace(scale=threshold_scale(epsilon, reach) / unit, size=_EPOCHS)
     reached = (largest + question).max(axis=2) - threshold
+    return max(_upper_quantile(drawn, alpha, scale=question_scale(epsilon, reach) / unit) for drawn in reached)
+
+
+def _upper_quantile(drawn: Floats, alpha: float, *, scale: float) -> float:
+    """The value that is passed with a chance of at most alpha: an upper confidence bound from draws, and beyond them an exponential tail.
+
+    The law is log-concave in its tail, so its mean excess falls and an exponential with the mean excess at the last quantile is above it.
+
+    Args:
+        drawn: independent draws.
+        alpha: the chance.
+        scale: scale of the largest Laplace noise in them; the tail is not taken to be shorter.
+    """
     from scipy.stats import binom
 
-    rank = min(int(binom.ppf(_CONFIDENCE, _EPOCHS, 1 - alpha)), _EPOCHS - 1)
-    return float(np.sort(reached, axis=1)[:, rank].max())
+    ordered, seen = np.sort(drawn), max(alpha, _SMALLEST_SEEN)
+    rank = int(binom.ppf(_CONFIDENCE, len(drawn), 1 - seen))
+    excess = float(np.mean(ordered[rank:] - ordered[rank]))
+    return float(ordered[rank]) + max(scale, _TAIL_MARGIN * excess) * math.log(seen / alpha)

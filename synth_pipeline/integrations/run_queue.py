@@ -22,13 +22,19 @@ class DatasetQueue(QueuedRunCoordinator["DatasetQueue"]):
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Put a run in the queue."""
         run = context.dagster_run
-        dataset = dataset_of(run)
-        tags = {} if dataset is None or DATASET_TAG in run.tags else {DATASET_TAG: dataset}
-        if _RETRY_TAG in run.tags and _PRIORITY_TAG not in run.tags:
-            tags[_PRIORITY_TAG] = "1"
+        tags = missing_tags(run)
         if tags:
             self._instance.add_run_tags(run.run_id, tags)
         return super().submit_run(context)
+
+
+def missing_tags(run: DagsterRun) -> dict[str, str]:
+    """What a run needs to find its place in the queue and does not have: its dataset; priority, if it is a retry."""
+    dataset = dataset_of(run)
+    tags = {} if dataset is None or DATASET_TAG in run.tags else {DATASET_TAG: dataset}
+    if _RETRY_TAG in run.tags and _PRIORITY_TAG not in run.tags:
+        tags[_PRIORITY_TAG] = "1"
+    return tags
 
 
 def dataset_of(run: DagsterRun) -> str | None:
@@ -40,3 +46,8 @@ def dataset_of(run: DagsterRun) -> str | None:
         return run.tags[DATASET_TAG]
     assets = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
     return min((key.path[0] for key in assets if len(key.path) == 2), default=None)
+
+
+def training_pool(dataset: str) -> str:
+    """Name of the pool of a dataset's charged stages; the instance's settings give a pool one place (`dagster.yaml`)."""
+    return f"{dataset}_training"

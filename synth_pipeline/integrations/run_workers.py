@@ -65,7 +65,7 @@ def is_dead(instance: DagsterInstance, run_id: str) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.fstat(descriptor).st_size > 0 and place.exists()  # gone in the meantime: the run has just ended well
-    except BlockingIOError:
+    except OSError:  # it is locked; or this file system has no locks, and nobody can say
         return False
     finally:
         os.close(descriptor)

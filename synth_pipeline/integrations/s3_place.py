@@ -25,6 +25,11 @@ class S3Place:
     def __truediv__(self, name: str, /) -> "S3Place":
         return S3Place(self.bucket, f"{self.key}/{name}".lstrip("/"), self.pages)
 
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.key.rpartition("/")[2]
+
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 

@@ -6,6 +6,7 @@ is written (the walk's stages).
 
 import os
 import re
+import secrets
 import shutil
 import stat
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from synth_pipeline.integrations.s3_store import S3Store
 from synth_pipeline.integrations.store_contract import Store, told_disk_faults
 from synth_pipeline.privacy.gate import Place
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
+from synth_pipeline.release.draft import draft_prefix
 from synth_pipeline.snapshot.key import load_key, load_or_create_key
 
 __all__ = [
@@ -99,13 +101,14 @@ class Home:
         """Where a finished bundle `<dataset>/<version>` is kept: where it lies, or in the released bucket, and then no longer here.
 
         Raises:
-            StoreError: if the bucket cannot be written; the bundle stays in its folder.
+            StoreError: if the bucket cannot be written.
         """
         store = self._released_in(_BUNDLES)
         if store is None:
             return folder
         place = store.keep_bundle(folder, folder.parent.name, folder.name)
-        shutil.rmtree(folder, ignore_errors=True)
+        around = folder.parents[1]
+        shutil.rmtree(around if around.parent == self.scratch else folder, ignore_errors=True)
         return place
 
     def fetch_release(self, place: Place, folder: Path) -> Path:
@@ -140,8 +143,10 @@ class Home:
 
     @property
     def releases(self) -> Path:
-        """Folder in which release bundles are made; `keep_release` says where they stay."""
-        return self.folder / _BUNDLES
+        """Folder in which release bundles are made, and stay but where `keep_release` takes them to a bucket: then a fresh one."""
+        if _released_place() is None:
+            return self.folder / _BUNDLES
+        return self.scratch / f"{draft_prefix('value')}{secrets.token_hex(6)}"
 
     @property
     def dagster(self) -> Path:

@@ -54,6 +54,4 @@ def _abandoned(
 def _has_live_child(instance: dg.DagsterInstance, root_run_id: str) -> bool:
     """Whether a re-execution of the run is on its way, or about to be started: it is the same walk."""
     family = instance.get_run_group(root_run_id)
-    return family is not None and any(
-        not run.is_finished or waits_for_retry(run) for run in family[1]
-    )
+    return family is not None and any(not run.is_finished or waits_for_retry(run) for run in family[1])

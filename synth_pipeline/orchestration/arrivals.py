@@ -10,9 +10,10 @@ charged as other people.
 import hmac
 import secrets
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from synth_pipeline.errors import SourceError, TableError
@@ -29,6 +30,7 @@ from synth_pipeline.integrations.sources.book import adopted, title_of
 from synth_pipeline.integrations.sources.folder import FolderSource
 from synth_pipeline.integrations.sources.name import name_filter
 from synth_pipeline.integrations.sources.news import Watched
+from synth_pipeline.integrations.store_contract import told_disk_faults
 from synth_pipeline.integrations.stores import Home, partition_key
 from synth_pipeline.release.draft import draft_prefix, sweep_drafts
 from synth_pipeline.spec import Spec
@@ -45,11 +47,13 @@ class Fetched:
         path: the file; one that was fetched is gone afterwards.
         stamp: which content it is.
         shown: what people call it.
+        confirm: raises SourceError if the file has changed since it was seen.
     """
 
     path: Path
     stamp: str
     shown: str
+    confirm: Callable[[], None]
 
 
 def list_arrivals(spec: Spec, home: Home) -> tuple[Arrival, ...]:
@@ -116,17 +120,15 @@ def fetched(spec: Spec, home: Home, partition: str) -> Generator[Fetched]:
         source, arrival = _where(spec, home, name, version)
         with _scratch(home) as folder:
             try:
-                path = source.fetch(arrival, folder)
+                with told_disk_faults(folder):
+                    path = source.fetch(arrival, folder)
             except SourceError as error:
                 refusal = refusal or error
                 continue
-            is_copy = path.parent == folder
-            try:
-                yield Fetched(path, version.stamp, f"{source.place} {name}" if is_copy else str(path))
-            except TableError:  # what was read of a file that changes meanwhile is no table, and that is no fault of it
-                source.confirm(arrival)
-                raise
-            source.confirm(arrival)
+            shown = f"{source.place} {name}" if path.parent == folder else str(path)
+            found = Fetched(path, version.stamp, shown, partial(source.confirm, arrival))
+            yield found
+            found.confirm()
             return
     raise refusal or SourceError(
         f"snapshot {partition!r} of {spec.dataset}: its file is not there; put it back, or name another snapshot"

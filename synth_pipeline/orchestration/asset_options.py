@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dagster as dg
 
 from synth_pipeline.errors import LedgerError
+from synth_pipeline.integrations.run_queue import training_pool
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.keys import PRIVATE_IO, RELEASED_IO, AssetName, DatasetKeys
 from synth_pipeline.orchestration.metadata import Gate, event_log
@@ -64,11 +65,6 @@ def walk_asset(
         **options,
     )
     return lambda function: made_asset(retried(function))
-
-
-def training_pool(dataset: str) -> str:
-    """Name of the pool of a dataset's charged stages; the instance's settings give a pool one place (`dagster.yaml`)."""
-    return f"{dataset}_training"
 
 
 def gate(home: Home, context: dg.AssetExecutionContext) -> Gate:

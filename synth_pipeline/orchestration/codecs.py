@@ -15,13 +15,13 @@ from synth_pipeline.drift.decision import Decision, PriorFacts
 from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.integrations.stores import Place, place_of
 from synth_pipeline.orchestration.keys import AssetName
+from synth_pipeline.outcome import DriftOutcome, Profiled
 from synth_pipeline.privacy.events import event_from_dict
 from synth_pipeline.release.model import ReleasedModel, load_model
 from synth_pipeline.snapshot.take import PrivateCounts, Snapshot
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.expectation import Expectation, Outcome
-from synth_pipeline.walk import DriftOutcome, Profiled
 
 Outcomes = tuple[Outcome, ...]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.drift.decision import Decision, PriorFacts
 from synth_pipeline.drift.report import DriftReport
@@ -18,6 +19,7 @@ from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
 from synth_pipeline.orchestration.drift_display import drift_entries
+from synth_pipeline.orchestration.epoch import drift_found, report_under_epoch
 from synth_pipeline.orchestration.in_force import in_force, load_prior
 from synth_pipeline.orchestration.io_managers import made_loader
 from synth_pipeline.orchestration.keys import DatasetKeys
@@ -26,6 +28,7 @@ from synth_pipeline.orchestration.metadata import Entry, event_log
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.retries import journals_of
 from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.outcome import DriftOutcome, Prior, Renewal
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.privacy.ledger import open_ledger
@@ -85,7 +88,7 @@ class Settled:
             return None
         return max(round(self.people(model) * model.profile.mean_person_rows), 1)
 
-    def kept(self, home: Home, spec: Spec) -> stages.Prior:
+    def kept(self, home: Home, spec: Spec) -> Prior:
         """The release in force, of which profile and generator stay.
 
         Raises:
@@ -95,11 +98,11 @@ class Settled:
             raise LedgerError(f"{spec.dataset}: nothing of an earlier release is kept by {self.decision.kind}")
         return load_prior(home, spec, self.prior)
 
-    def renewal(self, home: Home, spec: Spec) -> stages.Renewal | None:
+    def renewal(self, home: Home, spec: Spec) -> Renewal | None:
         """What a refresh starts from; None where nothing is refreshed."""
         if self.decision.kind != "refresh" or self.prior is None:
             return None
-        return stages.Renewal(load_prior(home, spec, self.prior), frozenset(self.decision.changed), self.report)
+        return Renewal(load_prior(home, spec, self.prior), frozenset(self.decision.changed), self.report)
 
     def require_budget(self) -> None:
         """Stop where training is needed and the budget does not allow it.
@@ -129,9 +132,7 @@ def settled(spec: Spec, home: Home, snapshot: str, origin: Origin) -> Settled:
     """
     if spec.drift is None:
         return Settled(Decision("refit", "drift is not looked for"))
-    made: Made[stages.DriftOutcome] = home.released.read(
-        made_loader("drift_report"), spec.dataset, snapshot, "drift_report"
-    )
+    made: Made[DriftOutcome] = home.released.read(made_loader("drift_report"), spec.dataset, snapshot, "drift_report")
     if made.origin != origin:
         raise LedgerError(
             f"{spec.dataset}/drift_report: is of another walk of snapshot {snapshot!r}; run the walk again from real_snapshot"
@@ -154,21 +155,23 @@ def _drift_report(spec: Spec) -> dg.AssetsDefinition:
         walk_id, snapshot = origin.walk.walk_id, origin.walk.snapshot
         prior = in_force(home, spec)
         with charged_stage(spec, context, home):
-            walk = stages.resume_drift_report(
+            walk = reserve.resume_drift_report(
                 spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, journals=journals_of(home)
             )
+            if walk is None and prior is not None and ledger.find(origin.walk) is None:
+                walk = report_under_epoch(spec, home, prior, snapshot=snapshot, walk_id=walk_id)
             report, seen = None, {}
             if walk is not None and prior is not None:
                 tell, base = runtime.teller("drift_report", event_log(context)), load_prior(home, spec, prior)
-                report = stages.compare(walk, real_snapshot.value, base, progress=tell)
+                report = drift_found(walk, home, real_snapshot.value, base, progress=tell)
                 seen = drift_entries(report, base.model.profile)
             decision = stages.settle(
                 spec, snapshot=snapshot, walk_id=walk_id, ledger=ledger, prior=prior, report=report
             )
-            outcome, kind = stages.DriftOutcome(report, decision, prior), decision.kind
+            outcome, kind = DriftOutcome(report, decision, prior), decision.kind
             if walk is not None and kind in ("refit", "refresh"):
                 share = stages.share_of(spec, kind)
-                stages.open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, share=share)
+                reserve.open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, share=share)
         context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: kind})
         record = WalkRecord(context, tracking, origin)
         record.decided(decision)

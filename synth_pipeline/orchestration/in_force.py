@@ -16,11 +16,11 @@ from synth_pipeline.generate.measured import measured_by
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.keys import AssetName
+from synth_pipeline.outcome import Prior
 from synth_pipeline.privacy.ledger import WalkKey
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.release.origin import release_version
 from synth_pipeline.spec import Spec
-from synth_pipeline.walk import Prior
 
 _NOTE, _FILE = "release.in_force", "release.json"
 

@@ -160,9 +160,7 @@ def _newest(spec: Spec, home: Home) -> str:
     return partition
 
 
-def _report(
-    spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessResult, *, earlier: Shown
-) -> WalkReport:
+def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessResult, *, earlier: Shown) -> WalkReport:
     def read(store: Store, name: AssetName) -> Any:
         return store.read(CODECS[name].load, spec.dataset, partition, name)
 

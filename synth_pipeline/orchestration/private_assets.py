@@ -6,6 +6,7 @@ generator belong to that walk, in the same run or a later one, and read once eac
 
 import dagster as dg
 
+from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.integrations.mlflow import Tracking
@@ -15,6 +16,7 @@ from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import refuse_copy
 from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
 from synth_pipeline.orchestration.drift_assets import Settled, drift_deps, settled
+from synth_pipeline.orchestration.epoch import report_under_epoch
 from synth_pipeline.orchestration.in_force import in_force
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.orchestration.metadata import Entry, event_log
@@ -22,6 +24,7 @@ from synth_pipeline.orchestration.quarantine import taking
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.retries import forget_other_journals, journals_of
 from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.outcome import Profiled
 from synth_pipeline.privacy.gate import Internal, Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.snapshot.read import read_table
@@ -129,7 +132,7 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
     def generator(
         context: dg.AssetExecutionContext,
         real_snapshot: Made[Snapshot],
-        profile: Made[stages.Profiled],
+        profile: Made[Profiled],
         home: dg.ResourceParam[Home],
         tracking: dg.ResourceParam[Tracking],
         runtime: dg.ResourceParam[StageRuntime],
@@ -168,7 +171,7 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
     return generator
 
 
-def _take(walk: stages.Walk, home: Home, partition: str, instance: dg.DagsterInstance) -> Snapshot:
+def _take(walk: reserve.Walk, home: Home, partition: str, instance: dg.DagsterInstance) -> Snapshot:
     """Read and take the snapshot; whatever goes wrong, nothing was answered, so the reservation is given back."""
     try:
         with taking(walk.spec, home, partition, instance=instance) as found:
@@ -176,27 +179,28 @@ def _take(walk: stages.Walk, home: Home, partition: str, instance: dg.DagsterIns
             snapshot = stages.take(walk, frame, key=home.key())
             refuse_copy(walk.spec, home, partition, snapshot.fingerprint)
     except BaseException:
-        stages.give_back(walk, "the snapshot was not taken")
+        reserve.give_back(walk, "the snapshot was not taken")
         raise
     return snapshot
 
 
-def _opened(spec: Spec, home: Home, partition: str, walk_id: str) -> stages.Walk:
+def _opened(spec: Spec, home: Home, partition: str, walk_id: str) -> reserve.Walk:
     """Reserve what the walk needs first: its drift report where there is a release to compare with, else profile and generator."""
     ledger, prior = open_ledger(home.ledger), in_force(home, spec)
-    if stages.is_compared(spec, prior, partition):
-        return stages.open_drift_report(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
+    if prior is not None and stages.is_compared(spec, prior, partition):
+        going_on = report_under_epoch(spec, home, prior, snapshot=partition, walk_id=walk_id)
+        return going_on or reserve.open_drift_report(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
     share = 1.0
     if spec.drift is not None:  # nothing is asked of the rows first, so what follows is known already
         decision = stages.settle(spec, snapshot=partition, walk_id=walk_id, ledger=ledger, prior=prior, report=None)
         Settled(decision).require_budget()
         share = stages.share_of(spec, decision.kind)
-    return stages.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id, share=share)
+    return reserve.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id, share=share)
 
 
-def _resumed(spec: Spec, home: Home, origin: Origin, found: Settled) -> stages.Walk:
+def _resumed(spec: Spec, home: Home, origin: Origin, found: Settled) -> reserve.Walk:
     ledger, share = open_ledger(home.ledger), stages.share_of(spec, found.decision.kind)
-    return stages.resume_walk(
+    return reserve.resume_walk(
         spec,
         snapshot=origin.walk.snapshot,
         ledger=ledger,

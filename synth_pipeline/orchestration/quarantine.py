@@ -62,6 +62,7 @@ def taking(spec: Spec, home: Home, partition: str, *, instance: dg.DagsterInstan
         try:
             yield found
         except TableError as error:
+            found.confirm()  # what was read of a file that changes meanwhile is no table, and that is no fault of it
             reason = tellable(error, home.private).replace(str(found.path), found.shown)
             findings = _findings(spec, found)
             _change(home, spec.dataset, lambda kept: {**kept, partition: reason})

@@ -1,9 +1,9 @@
 """What Dagster may run again by itself: what broke, never what was refused.
 
-Dagster starts a failed run again from where it failed (`run_retries` in its settings), as the same walk: a run and its retries have one root
-run, whose id is the walk's. Stages that were cut off go on with their answer journals, so a retry spends nothing twice. What was refused
-would be refused again: our own errors, blocking checks. A step that ends so sets a tag on its run first, and Dagster reads it when it
-decides.
+Dagster starts a failed run again from where it failed (`run_retries` in its settings), as the same walk: a run and its retries have one
+root run, whose id is the walk's. Stages that were cut off go on with their answer journals, so a retry spends nothing twice. What was
+refused would be refused again: our own errors, blocking checks. A step that ends so sets a tag on its run first, and Dagster reads it when
+it decides.
 
 Belongs here: that decision, where journals lie, when they go. Does not: what a journal is (privacy.journal), how often (settings).
 """
@@ -89,7 +89,9 @@ def _stops(check: dg.AssetCheckResult) -> bool:
 
 
 def _make_final(instance: dg.DagsterInstance, run_id: str) -> None:
-    with suppress(Exception):  # Dagster's storage may be what is broken; then the refusal is told again, at most three times
+    with suppress(
+        Exception
+    ):  # Dagster's storage may be what is broken; then the refusal is told again, at most three times
         instance.add_run_tags(run_id, {FINAL_TAG: "0"})
 
 

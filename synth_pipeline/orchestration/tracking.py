@@ -16,8 +16,8 @@ from synth_pipeline.orchestration.made import Origin
 from synth_pipeline.orchestration.metadata import event_log
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.reserve import Walk
 from synth_pipeline.spec import Spec
-from synth_pipeline.walk import Walk
 
 
 class WalkRecord:

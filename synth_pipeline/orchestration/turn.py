@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from synth_pipeline.integrations.run_queue import DATASET_TAG
+from synth_pipeline.integrations.run_queue import DATASET_TAG, training_pool
 from synth_pipeline.integrations.run_workers import held_lock, is_dead, marked_alive
 from synth_pipeline.integrations.stores import Home
 
@@ -48,6 +48,7 @@ def walk_turn(
                 )
             told = True
             time.sleep(_LOOK_SECONDS)
+        _free_places(instance, training_pool(dataset))
         run_id = str(uuid.uuid4())
         with marked_alive(instance, run_id):
             yield run_id
@@ -75,6 +76,14 @@ def runs_under_way(instance: dg.DagsterInstance, dataset: str) -> list[dg.Dagste
         else:
             alive.append(run)
     return alive
+
+
+def _free_places(instance: dg.DagsterInstance, pool: str) -> None:
+    """Take a pool's places back from runs that are over: a daemon does so by itself, but there may be none."""
+    for run_id in instance.event_log_storage.get_concurrency_info(pool).active_run_ids:
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def unfinished_walk(spec: Spec, home: Home, instance: dg.DagsterInstance, partit
     if last.tags.get(FINAL_TAG) == "0":
         return None
     shown = {name: entries for run in runs for name, entries in _shown(instance, run.run_id).items()}
-    left = tuple(key for key in DatasetKeys(spec.dataset).assets(with_drift=spec.drift is not None) if key.path[-1] not in shown)
+    left = tuple(
+        key for key in DatasetKeys(spec.dataset).assets(with_drift=spec.drift is not None) if key.path[-1] not in shown
+    )
     if "real_snapshot" not in shown or not left:
         return None
     return Unfinished(origin, left, shown, last.run_id)

@@ -17,7 +17,6 @@ from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import AboveThresholdEvent, Event
-from synth_pipeline.privacy.journal import AnswerJournal
 from synth_pipeline.privacy.mechanisms.above_threshold import NoisyThreshold
 from synth_pipeline.privacy.noise import NoiseSource, SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
@@ -60,7 +59,6 @@ class Curator:
         spent: events charged to the same budget before this curator existed (the profile's, for a generator).
         noise: source of exact discrete noise.
         before_first_answer: called once, before any row is read for an answer (the ledger marks the reservation as read).
-        journal: where answers are written before they are given; None: a run that is cut off cannot be gone on with.
     """
 
     zone: ClassVar[str] = "private"
@@ -74,7 +72,6 @@ class Curator:
         spent: Sequence[Event] = (),
         noise: NoiseSource | None = None,
         before_first_answer: Callable[[], None] | None = None,
-        journal: AnswerJournal | None = None,
     ) -> None:
         self._desk = Desk(
             unit=unit,
@@ -82,13 +79,12 @@ class Curator:
             spent=spent,
             noise=noise or SecureNoise(),
             before_first_answer=before_first_answer,
-            journal=journal,
         )
         self._hold(table)
 
     @classmethod
     def at_desk(cls, table: NativeTable, desk: Desk) -> "Curator":
-        """A curator whose answers are charged and noised at a given desk; an audit brings one that also watches."""
+        """A curator whose answers are charged and noised at a given desk; a walk brings one with a journal, an audit one that watches."""
         curator = cls.__new__(cls)
         curator._desk = desk  # noqa: SLF001  (its own class)
         curator._hold(table)  # noqa: SLF001

@@ -173,7 +173,11 @@ def open_journal(
         LedgerError: if another process has it, or it belongs to another walk or snapshot, or is damaged.
     """
     path = key.file(folder)
-    for place in (folder, path.parent.parent, path.parent):  # one by one: a mode is for the last folder that is made only
+    for place in (
+        folder,
+        path.parent.parent,
+        path.parent,
+    ):  # one by one: a mode is for the last folder that is made only
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = _locked(path, key, patience_seconds)
     try:

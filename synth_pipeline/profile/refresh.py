@@ -6,7 +6,7 @@ on other people of the same population, so the chance of both samples is part of
 
     Var = (σ r)² + n p (1 − p)(1 + r),        r = n / n₀,
 
-with n₀ and n the rows of the two snapshots. Where the fresh counts show a greater distance than that, the variance grows until they agree.
+with n₀ and n the rows of the two snapshots. Where the fresh counts are clearly farther off than that, the variance grows until they agree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ from synth_pipeline.table.person import PERSON_ROWS, PersonFacts
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Floats, Profile
 
 _MOVED_FAR = 0.15
-_RECOUNT_SHARE = 1.0
-RECOUNT = 1.0
+_RECOUNT_WEIGHT = 1.0
+_SURE_SIGMAS = 2.5
 
 
 def refresh_profile(  # noqa: PLR0913  what a walk knows of a fresh snapshot, each a fact of its own
@@ -116,12 +116,16 @@ class _Refresher:
     def _described(self, profile: Profile) -> Profile:
         """The profile with what follows from its counts and public facts."""
         budget = self.curator.budget
+        noise, known = noise_number(self.columns, rows=profile.rows, cost=budget.cost), self.prior.noise
+        known *= self.prior.rows / profile.rows
+        together = noise * known / float(np.hypot(noise, known)) if known > 0 else noise
+        cost = budget.cost * (noise / together) ** 2  # what would tell as much without the release before
         discovered = [name for name in self._anew() if _is_discovered(self.columns[name])]
         return replace(
             profile,
             discovery_delta=self._delta_of_each() * len(discovered),
-            warnings=signal_warnings(self.columns, rows=profile.rows, cost=budget.cost, epsilon=budget.epsilon),
-            noise=noise_number(self.columns, rows=profile.rows, cost=budget.cost),
+            warnings=signal_warnings(self.columns, rows=profile.rows, cost=cost, epsilon=budget.epsilon),
+            noise=together,
         )
 
     def _anew(self) -> list[str]:
@@ -169,7 +173,7 @@ class _Refresher:
         own = self.prior.column(name)
         members = [own, *(self.prior.columns[place] for place in self.prior.parts(name).values())]
         is_changed = name in self.changed
-        cost = unit * (column_weight(column) if is_changed else RECOUNT) / len(members)
+        cost = unit * (column_weight(column) if is_changed else _RECOUNT_WEIGHT) / len(members)
         found: list[ColumnProfile] = []
         counts: list[Counted] = []
         for member in members:
@@ -200,10 +204,10 @@ def with_prior(fresh: Counted, prior: ColumnProfile, *, scale: float) -> Counted
     rows = max(float(fresh.values.sum()), 1.0)
     known = np.clip(scaled / rows, 0.0, 1.0)
     variance = (prior.sigma * scale) ** 2 + (1 + scale) * rows * known * (1 - known)
-    gap = float(((fresh.values - scaled) ** 2).sum())
-    expected = float((variance + fresh.variance).sum())
-    if gap > expected:  # farther apart than noise and chance explain: the earlier counts tell less
-        variance = variance * (1 + (gap - expected) / float(variance.sum()))
+    gap, together = float(((fresh.values - scaled) ** 2).sum()), variance + fresh.variance
+    expected = float(together.sum())
+    if gap > expected + _SURE_SIGMAS * float(np.sqrt(2 * (together**2).sum())):
+        variance = variance * (1 + (gap - expected) / float(variance.sum()))  # the earlier counts tell less
     return fresh.combined(Counted(scaled, variance))
 
 

@@ -49,7 +49,7 @@ class SchemaFinding:
 def schema_findings(frame: pd.DataFrame, spec: Spec) -> tuple[SchemaFinding, ...]:
     """What about the columns of a table is not as declared; empty where nothing is.
 
-    Identifier columns must be there, and are not looked at.
+    Identifier columns must be there, and are not looked at. A table without rows will do: that of a Parquet file's schema.
     """
     names = list(dict.fromkeys(str(name) for name in frame.columns))
     missing = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth_pipeline import walk
+from synth_pipeline import reserve, walk
 from synth_pipeline.errors import LedgerError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
 from synth_pipeline.generate.protocol import RuntimeConfig
@@ -71,9 +71,9 @@ def test_an_engine_that_the_ledger_refuses_gets_no_answer(kind: str, max_rows: i
 @pytest.mark.parametrize("kind", ENGINES)
 def test_a_walk_whose_reservation_was_given_back_is_stopped_before_the_first_answer(kind: str, tmp_path: Path) -> None:
     ledger, spec, frame = open_ledger(tmp_path / "ledger.sqlite"), audited_spec(kind), audited_frame(100)
-    opened = walk.open_walk(spec, snapshot="s", ledger=ledger, walk_id=uuid.uuid4().hex)
+    opened = reserve.open_walk(spec, snapshot="s", ledger=ledger, walk_id=uuid.uuid4().hex)
     snapshot = walk.take(opened, frame, key=b"0" * 32, holdout=False)
-    walk.give_back(opened, "the test")
+    reserve.give_back(opened, "the test")
     with pytest.raises(LedgerError):
         walk.profile(opened, snapshot)
     columns = {name: spec.modelled[name] for name in snapshot.dtypes if name in spec.modelled}

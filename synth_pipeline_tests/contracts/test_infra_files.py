@@ -69,7 +69,9 @@ def part_of(section):
 
 def test_the_settings_of_production_are_dagsters_and_complete(places):
     settings = made_whole((INFRA / "dagster.yaml").read_text(encoding="utf-8"))
-    kind, storage = part_of({"module": "dagster_postgres", "class": "DagsterPostgresStorage", "config": settings["storage"]["postgres"]})
+    kind, storage = part_of(
+        {"module": "dagster_postgres", "class": "DagsterPostgresStorage", "config": settings["storage"]["postgres"]}
+    )
     assert storage["postgres_url"] == PLACES["SYNTH_PIPELINE_DAGSTER_URL"]
     kind, logs = part_of(load("dagster.yaml")["compute_logs"])
     assert kind.__name__ == "S3ComputeLogManager"
@@ -164,7 +166,9 @@ def test_pages_are_shown_to_this_machine_only_and_nothing_else_is():
 def test_passwords_come_from_a_file_that_is_not_there_yet():
     text = (INFRA / "compose.yaml").read_text(encoding="utf-8")
     example = dict(
-        line.split("=", 1) for line in (INFRA / "example.env").read_text(encoding="utf-8").splitlines() if line[:1] not in ("#", "")
+        line.split("=", 1)
+        for line in (INFRA / "example.env").read_text(encoding="utf-8").splitlines()
+        if line[:1] not in ("#", "")
     )
     assert set(VARIABLE.findall(text)) <= set(example)
     assert not re.search(r"(PASSWORD|SECRET\w*): *(?!\$\{)[\w\"']", text)
@@ -174,7 +178,9 @@ def test_passwords_come_from_a_file_that_is_not_there_yet():
 
 def instructions():
     """The instructions of the Dockerfile: word and argument, continued lines joined, comments left out."""
-    lines = [line for line in (INFRA / "Dockerfile").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in (INFRA / "Dockerfile").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
 
@@ -210,7 +216,9 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret():
 
 
 def test_the_builder_is_sent_what_the_image_is_made_of_and_nothing_else():
-    lines = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] not in ("#", "")]
+    lines = [
+        line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] not in ("#", "")
+    ]
     assert lines[0] == "*"
     allowed = {line[1:] for line in lines if line.startswith("!")}
     for word, argument in instructions():
@@ -225,3 +233,11 @@ def test_the_image_takes_its_versions_from_the_lock_and_nothing_for_development(
     assert "--constraint constraints.txt" in runs
     assert "[dev]" not in runs
     assert "pip check" in runs
+
+
+def test_the_page_on_deployment_names_every_variable_that_anything_reads_and_no_other():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "synth_pipeline").rglob("*.py")]
+    texts += [path.read_text(encoding="utf-8") for path in INFRA.rglob("*") if path.suffix in (".yaml", ".py")]
+    read = set(re.findall(r"SYNTH_PIPELINE_[A-Z0-9_]+", "".join(texts)))
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"SYNTH_PIPELINE_[A-Z0-9_]+", page)) == read

@@ -20,7 +20,7 @@ HEAVY = (
 )  # fmt: skip
 
 COMMANDS = {
-    "demo": {"--home", "--snapshot", "--json"},
+    "demo": {"--home", "--snapshot", "--live", "--port", "--keep", "--json"},
     "init": {"--data", "--out", "--json"},
     "schema": {"--json"},
     "plan": {"--spec", "--json"},

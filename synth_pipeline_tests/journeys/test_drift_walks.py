@@ -172,3 +172,17 @@ def test_a_snapshot_whose_release_is_in_force_is_walked_again_when_somebody_asks
     assert walk(place, "first", visits(seed=0)) is None
     assert decision(place, "first").kind == "refit"
     assert len(reserved(place)) == 2
+
+
+def test_one_charge_watches_many_snapshots_of_the_same_people_up_to_the_first_alarm(tmp_path):
+    watched = {"mode": "sparse_vector", "on_drift": "refit"}
+    place = drifting_place(tmp_path, drift=watched, cap={"epsilon": 8.0})
+    assert walk(place, "first", visits(seed=0)) is None
+    assert [walk(place, name, visits(seed=seed)) for seed, name in enumerate(("second", "third"), 1)] == [None, None]
+    assert [decision(place, name).kind for name in ("second", "third")] == ["reuse", "reuse"]
+    assert reserved(place) == [pytest.approx(1.91, abs=0.01), 0.5]  # the second begins the epoch, the third is covered by it
+    assert walk(place, "moved", visits(seed=3, moved=0.9)) is None
+    assert decision(place, "moved").kind == "refit"
+    assert reserved(place)[2:] == [pytest.approx(1.91, abs=0.01)]
+    walks = open_ledger(place.home.ledger).account("clinic").walks
+    assert walks[1].reservation.blocks == ("all",)

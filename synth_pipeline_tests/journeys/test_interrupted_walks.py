@@ -6,6 +6,7 @@ import signal
 import pandas as pd
 import pytest
 
+from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.generate.protocol import RuntimeConfig
@@ -69,9 +70,9 @@ def test_a_fit_that_is_interrupted_after_an_answer_stays_charged(spec, ledger):
 
 def test_what_ended_the_walk_is_told_even_where_the_ledger_is_gone(spec, tmp_path):
     ledger = open_ledger(tmp_path / "ledger.sqlite")
-    walk = stages.open_walk(spec, snapshot="s", ledger=ledger, walk_id="w")
+    walk = reserve.open_walk(spec, snapshot="s", ledger=ledger, walk_id="w")
     (tmp_path / "ledger.sqlite").write_bytes(b"no ledger any more")
-    with pytest.raises(ZeroDivisionError), stages.given_back_unread(walk):
+    with pytest.raises(ZeroDivisionError), reserve.given_back_unread(walk):
         raise ZeroDivisionError
     with pytest.raises(LedgerError):
         ledger.head()

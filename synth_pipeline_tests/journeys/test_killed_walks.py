@@ -18,7 +18,14 @@ WINDOWS = (
 KILLS_OF_A_WALK = 3
 WALKS = 7
 # The most that a step takes, about: random instants lie within it, and some a little after.
-SECONDS = {"real_snapshot": 0.5, "profile": 0.6, "generator": 2.5, "validation_suite": 3.0, "privacy_audit": 4.0, "tstr_benchmark": 2.0}
+SECONDS = {
+    "real_snapshot": 0.5,
+    "profile": 0.6,
+    "generator": 2.5,
+    "validation_suite": 3.0,
+    "privacy_audit": 4.0,
+    "tstr_benchmark": 2.0,
+}
 
 
 def check_ended_well(place, *, kills):

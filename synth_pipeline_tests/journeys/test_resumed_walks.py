@@ -74,7 +74,9 @@ def test_a_charged_stage_that_is_run_again_gives_its_answers_again_until_the_nex
 def test_journals_are_for_the_owner_alone_and_go_when_the_snapshot_is_taken_anew(place):
     assert [materialize(place, name) for name in ("real_snapshot", "profile")] == [None, None]
     (journal,) = journals_of(place.home).rglob("*.journal")
-    assert all(is_owner_only(part) for part in (journal, journal.parent, journal.parent.parent, journals_of(place.home)))
+    assert all(
+        is_owner_only(part) for part in (journal, journal.parent, journal.parent.parent, journals_of(place.home))
+    )
     spec = place.own / "clinic" / "defs.yaml"
     spec.write_text(spec.read_text().replace("epsilon: 2.5", "epsilon: 9.5"))
     assert materialize(place, "real_snapshot") is None

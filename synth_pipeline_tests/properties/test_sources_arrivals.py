@@ -163,7 +163,7 @@ class OneAfterAnother(Arrivals):
         super()._give_out(found)
 
 
-OPTIONS = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+OPTIONS = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestFiles = Arrivals.TestCase
 TestFiles.settings = OPTIONS
 TestObjects = AtomicArrivals.TestCase

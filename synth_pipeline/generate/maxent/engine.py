@@ -256,8 +256,10 @@ class _Trainer:
         self.runtime.report(
             f"maxent: round {number + 1} of {self.plan.rounds}", (number + 0.5) / (self.plan.rounds + 1)
         )
+        before = self.transcript.earlier
         if not self.transcript.ask(number, self.fitted.joint.double().cpu().numpy()):
             return
+        self._forget({key: item for key, item in before.items() if key not in self.transcript.used})
         is_last = number == self.plan.rounds - 1
         self._fit(self.config.final_sweeps if is_last else self.config.sweeps)
         for _ in range(_MOST_EXTRA_FITS if is_last else 0):
@@ -275,7 +277,7 @@ class _Trainer:
         names, dependencies = self.view.domain.names, self.transcript.dependencies
         facts = {
             "rounds": self.plan.rounds,
-            "tables": self.transcript.tables,
+            "tables": len(self.transcript.used),
             "residual": round(self.fitted.residual, 3),
             "is_converged": self.fitted.residual <= _POOR_RESIDUAL,
             "forbidden_pairs": self.forbidden,
@@ -304,6 +306,15 @@ class _Trainer:
                 self.fitted.residual,
                 self.fitted.misfit,
             )
+
+    def _forget(self, tables: dict[str, Measurement]) -> None:
+        """Take the factors of tables that are no longer used out of the field."""
+        slices = dict(zip(self.transcript.active, self.field.slices, strict=True))
+        for key, item in tables.items():
+            part = item.partition
+            block = torch.as_tensor(self.theta.pop(key)[part.labels], dtype=torch.float32)
+            self.field.weights[slices[part.first], slices[part.second]] -= block
+            self.field.weights[slices[part.second], slices[part.first]] -= block.T
 
     def _fit(self, sweeps: int) -> None:
         measurements = self.transcript.measurements()

@@ -33,7 +33,6 @@ _LARGEST_MISFIT = 0.03
 _SURE_SIGMAS = 3.0
 _MEAN_NOISE = float(np.sqrt(2 / np.pi))
 _FULL = "level 0"
-VAR = dict(chance=1.0, rake=True, doubt=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ def take_over(model: EarlierModel, profile: Profile, changed: frozenset[str]) ->
         if name in columns and columns[name][1].codes == size:
             column = columns[name][1]
             parent = column.part_of if isinstance(column, CategoryProfile) else None
-            if (name not in changed and parent not in changed) or VAR.get('keep'):
+            if name not in changed and parent not in changed:
                 places[index] = columns[name][0]
     numbers = count(1)
     tables = [
@@ -155,7 +154,7 @@ def doubted(
     left: dict[str, Measurement] = {}
     for key, item in tables.items():
         pair = item.partition.first, item.partition.second
-        factor = 1.0 if not VAR["doubt"] else factors.get(pair, 1.0)
+        factor = factors.get(pair, 1.0)
         if factor < _DRIFTED:
             left[key] = item if factor <= 1 else _widened(item, largest[pair])
     return left, tuple(sorted(pair for pair, factor in factors.items() if factor > 1))
@@ -184,9 +183,7 @@ def _moved(
     before = np.bincount(labels, weights=joint.reshape(-1), minlength=item.size)
     share = np.bincount(labels, weights=tilted.reshape(-1) / tilted.sum(), minlength=item.size)
     move = np.clip(share / np.maximum(before, 1e-12), 1 / _MOST_MOVE, _MOST_MOVE)
-    if not VAR["rake"]:
-        move = np.ones_like(move)
-    variance = (item.noise * scale * move) ** 2 + VAR["chance"] * (1 + scale) * rows * share
+    variance = (item.noise * scale * move) ** 2 + (1 + scale) * rows * share
     name = item.name if item.name == _FULL else f"earlier table {next(numbers)}"
     part = PairPartition(pair[0], pair[1], item.labels, item.size, name)
     if pair[0] > pair[1]:

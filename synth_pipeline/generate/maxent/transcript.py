@@ -7,6 +7,7 @@
 `maxent` and `mixture` share it: they differ in the model that is fitted between the rounds.
 """
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,8 +25,7 @@ from synth_pipeline.privacy.curator import EncodedView
 from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.profile import Floats, Profile
 
-
-ROUNDS = None
+_REFRESH_ROUNDS = 2
 
 
 class TranscriptConfig(SelectionConfig, Protocol):
@@ -75,9 +75,8 @@ class Transcript:
         names = view.domain.names
         self.target = names.index(config.target) if config.target in names else None
         self.plan: RoundPlan = plan_rounds(columns=len(names), rows=profile.rows, cost=max(view.left_cost, 1e-12))
-        if ROUNDS and prior is not None:
-            from dataclasses import replace
-            self.plan = replace(self.plan, rounds=ROUNDS)
+        if prior is not None:
+            self.plan = replace(self.plan, rounds=min(self.plan.rounds, _REFRESH_ROUNDS))
         self.dependencies: tuple[Dependency, ...] = ()
         self.active: tuple[int, ...] = ()
         self.measured: dict[str, Measurement] = {}
@@ -147,12 +146,15 @@ class Transcript:
 
     def measurements(self) -> list[Measurement]:
         """All answers so far, their columns numbered as in the active domain."""
-        return [_renumbered(item, self.active) for item in self._all().values()]
+        return [_renumbered(item, self.active) for item in self.used.values()]
 
     @property
-    def tables(self) -> int:
-        """Number of tables that the model is fitted to."""
-        return len(self._all())
+    def used(self) -> dict[str, Measurement]:
+        """Every table that the model is fitted to: fresh ones, merged with the same ones of an earlier release, and its others."""
+        merged = {
+            key: item.merged(self.earlier[key]) if key in self.earlier else item for key, item in self.measured.items()
+        }
+        return {**{key: item for key, item in self.earlier.items() if key not in merged}, **merged}
 
     def refresh_facts(self) -> dict[str, Any]:
         """Released facts about what a refresh took over; empty for a fit."""
@@ -172,15 +174,8 @@ class Transcript:
         rows = max(self.profile.rows, 1.0)
         return tuple(
             measured_pair(item.partition, item.values, item.sigma if item.sigmas is None else item.sigmas, rows=rows)
-            for item in self._all().values()
+            for item in self.used.values()
         )
-
-    def _all(self) -> dict[str, Measurement]:
-        """Fresh tables, merged with the same ones of an earlier release, and what else that release has."""
-        merged = {
-            key: item.merged(self.earlier[key]) if key in self.earlier else item for key, item in self.measured.items()
-        }
-        return {**{key: item for key, item in self.earlier.items() if key not in merged}, **merged}
 
     def one_ways(self) -> tuple[Floats, Floats]:
         """One-way shares of the active columns side by side, and their noise: the profile's, improved by the tables' margins."""

@@ -243,7 +243,7 @@ def _trained(
     names = view.domain.names
     facts = {
         "rounds": transcript.plan.rounds,
-        "tables": transcript.tables,
+        "tables": len(transcript.used),
         "components": model.components,
         "residual": round(fitter.residual, 3),
         "information_price": round(fitter.price, 4),

@@ -50,7 +50,10 @@ class Position:
     @classmethod
     def read(cls, text: str | None) -> "Position":
         """The position that `str` gave; one of an older version, or none, is a fresh start."""
-        content: Any = json.loads(text) if text else {}
+        try:
+            content: Any = json.loads(text or "{}")
+        except ValueError:
+            content = {}
         return cls(**content) if isinstance(content, dict) and set(content) <= set(asdict(cls())) else cls()
 
     def __str__(self) -> str:

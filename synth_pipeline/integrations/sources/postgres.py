@@ -166,7 +166,7 @@ def read_mark(mark: str | None) -> Any:
 def _remedy(error: Any) -> str:
     kind, state = type(error).__name__, getattr(error, "sqlstate", None)
     if state is None:
-        return "cannot be reached; start the database, or check source.uri, PGPASSWORD and ~/.pgpass"
-    if state.startswith("28"):
-        return "refused the login; check the user of source.uri, PGPASSWORD and ~/.pgpass"
+        return (
+            "cannot be reached, or refuses the login; start the database, or check source.uri, PGPASSWORD and ~/.pgpass"
+        )
     return f"a query failed ({kind}, {state}); try it with psql"

@@ -22,9 +22,11 @@ from synth_pipeline.integrations.sources.name import fault_of, name_filter
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 15, 2
 _PIECE_BYTES = 1 << 20
+_DENIED = "access is denied; grant s3:ListBucket on the bucket and s3:GetObject on the prefix"
 _REMEDY = {
     "NoSuchBucket": "there is no such bucket; create it, or correct source.uri",
-    "AccessDenied": "access is denied; grant s3:ListBucket on the bucket and s3:GetObject on the prefix",
+    "AccessDenied": _DENIED,
+    "403": _DENIED,
     "InvalidAccessKeyId": "the access key is not known there; check the credentials of this process",
     "SignatureDoesNotMatch": "the secret key is wrong; check the credentials of this process",
     "ExpiredToken": "the credentials have expired; renew them",

@@ -21,6 +21,11 @@ _KEPT_IN = ("private", "internal")
 class Place(Protocol):
     """An address in a store: the path of a folder or file, or its URL."""
 
+    @property
+    def name(self) -> str:
+        """The last part."""
+        ...
+
     def __truediv__(self, name: str, /) -> "Place":
         """The address of what is inside."""
         ...

@@ -4,8 +4,8 @@ import time
 import pytest
 
 from synth_pipeline.errors import SourceError
-from synth_pipeline.integrations.sources.s3 import S3Source, _client_of
 from synth_pipeline.integrations.sources.news import Position, Watched, watch
+from synth_pipeline.integrations.sources.s3 import S3Source, _client_of
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline_tests.s3_server import KEY_ID, SECRET, running_s3
 
@@ -48,7 +48,14 @@ def partitions(found):
 
 
 def test_only_what_fits_below_the_prefix_is_there(lake, home):
-    for key in ("in/a.parquet", "in/b/c.parquet", "in/.hidden.parquet", "in/_temporary/d.parquet", "in/e.csv", "inn/f.parquet"):
+    for key in (
+        "in/a.parquet",
+        "in/b/c.parquet",
+        "in/.hidden.parquet",
+        "in/_temporary/d.parquet",
+        "in/e.csv",
+        "inn/f.parquet",
+    ):
         lake.put(BUCKET, key)
     lake.client.put_object(Bucket=BUCKET, Key="in/folder.parquet/", Body=b"")
     assert {found.name for found in source_at(lake, home).look()} == {"a.parquet", "b/c.parquet"}
@@ -156,7 +163,7 @@ def test_an_outage_is_told_in_one_line_without_credentials_and_loses_nothing(lak
 
 
 def test_a_missing_bucket_and_missing_credentials_say_what_to_do(server, home, monkeypatch, tmp_path):
-    with pytest.raises(SourceError, match="there is no such bucket; create it, or correct source.uri"):
+    with pytest.raises(SourceError, match=r"there is no such bucket; create it, or correct source\.uri"):
         list(S3Source.at("s3://nowhere/in", "*", key=home.key(), endpoint=server.endpoint).look())
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -169,5 +176,3 @@ def test_a_missing_bucket_and_missing_credentials_say_what_to_do(server, home, m
             list(S3Source.at("s3://nowhere/in", "*", key=home.key(), endpoint=server.endpoint).look())
     finally:
         _client_of.cache_clear()
-
-

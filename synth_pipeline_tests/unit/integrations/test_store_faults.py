@@ -117,7 +117,10 @@ def test_a_folder_that_may_not_be_written_is_told_and_the_value_before_stands(tm
             place.chmod(0o755)
     folder.chmod(0o555)
     try:
-        with without_rights(), pytest.raises(StoreError, match=r"/d/v: permission denied; run as the owner of the home"):
+        with (
+            without_rights(),
+            pytest.raises(StoreError, match=r"/d/v: permission denied; run as the owner of the home"),
+        ):
             store.write(save_text(LARGE), "d", "v")
     finally:
         folder.chmod(0o700)
@@ -149,7 +152,7 @@ def test_a_home_that_cannot_be_made_is_told(tmp_path):
 
 def test_a_full_disk_under_a_value_on_its_way_to_a_bucket_is_told_before_anything_is_sent(small_disk):
     store = S3Store(S3Place("bucket", "zone"), small_disk / "private", is_private=True)
-    with pytest.raises(StoreError, match="on its way in .*: no space left on the disk"):
+    with pytest.raises(StoreError, match=r"on its way in .*: no space left on the disk"):
         store.write(save_text(LARGE), "v")
     assert names(small_disk / "private" / ".scratch") == []
 
@@ -158,7 +161,7 @@ def test_an_error_that_is_not_the_disks_passes_as_it_is(tmp_path):
     def save(folder):
         raise TableError("column 'age': wrong")
 
-    with pytest.raises(TableError, match="^column 'age': wrong$"):
+    with pytest.raises(TableError, match=r"^column 'age': wrong$"):
         FolderStore(tmp_path, is_private=True).write(save, "v")
 
 

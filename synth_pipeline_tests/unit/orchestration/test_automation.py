@@ -9,7 +9,7 @@ import yaml
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.definitions.sensor_definition import SensorType
 
-from synth_pipeline.integrations.run_queue import DATASET_TAG, DatasetQueue, dataset_of
+from synth_pipeline.integrations.run_queue import DATASET_TAG, DatasetQueue, missing_tags
 from synth_pipeline.integrations.run_workers import WatchedLauncher
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import launch
@@ -111,12 +111,20 @@ def town():
     pass
 
 
-def test_a_run_of_single_assets_is_tagged_with_its_dataset_and_one_of_something_else_is_not(instance):
-    definitions = dg.Definitions(assets=[clinic_generator, town])
-    job = definitions.resolve_implicit_global_asset_job_def()
-    for key, dataset in ((["clinic", "generator"], "clinic"), (["town"], None)):
-        run = instance.create_run_for_job(job, asset_selection=frozenset([dg.AssetKey(key)]))
-        assert dataset_of(run) == dataset
+@pytest.mark.parametrize(
+    "assets, given, added",
+    [
+        (["clinic/generator"], {}, {DATASET_TAG: "clinic"}),
+        (["clinic/generator"], {DATASET_TAG: "clinic"}, {}),
+        (["clinic/generator"], {"dagster/retry_number": "1"}, {DATASET_TAG: "clinic", "dagster/priority": "1"}),
+        (["clinic/generator"], {DATASET_TAG: "clinic", "dagster/retry_number": "2", "dagster/priority": "7"}, {}),
+        (["town"], {}, {}),
+    ],
+)
+def test_a_run_gets_the_tag_of_its_dataset_and_a_retry_goes_before_those_that_wait(instance, assets, given, added):
+    job = dg.Definitions(assets=[clinic_generator, town]).resolve_implicit_global_asset_job_def()
+    selection = frozenset(dg.AssetKey.from_user_string(name) for name in assets)
+    assert missing_tags(instance.create_run_for_job(job, asset_selection=selection, tags=given)) == added
 
 
 def test_a_release_without_a_greatest_age_is_never_overdue():

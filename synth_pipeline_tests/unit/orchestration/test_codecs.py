@@ -10,7 +10,7 @@ from synth_pipeline.privacy.ledger import WalkKey
 from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.validate.expectation import Expectation, Outcome
-from synth_pipeline.walk import Profiled
+from synth_pipeline.outcome import Profiled
 from synth_pipeline_tests.dagster_example import ATTRIBUTES, clinic_rows
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
 

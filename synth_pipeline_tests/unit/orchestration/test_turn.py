@@ -178,3 +178,15 @@ def test_a_pool_that_nobody_declared_has_one_place_under_our_settings(home):
         steps = [instance.get_run_step_stats(run.run_id)[0] for run in instance.get_runs()]
     first, second = sorted(steps, key=lambda stats: stats.start_time)
     assert first.end_time <= second.start_time
+
+
+def test_the_command_line_takes_a_place_of_the_pool_back_from_a_run_that_is_over(home, instance):
+    run = instance.create_run_for_job(walk, tags=walk.tags)
+    storage = instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default("d_training")
+    assert storage.claim_concurrency_slot("d_training", run.run_id, "d__generator").is_claimed
+    with walk_turn(instance, home, "d"):
+        assert storage.get_concurrency_info("d_training").active_run_ids == {run.run_id}
+    instance.report_run_failed(run)
+    with walk_turn(instance, home, "d"):
+        assert storage.get_concurrency_info("d_training").active_run_ids == set()

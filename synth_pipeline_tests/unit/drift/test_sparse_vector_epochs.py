@@ -191,6 +191,7 @@ def test_a_snapshot_that_was_answered_gets_the_same_answer_without_being_read(ba
     assert report.is_alarm
     assert again == state
     assert not read
+    assert [type(event) for event in report.events] == [AboveThresholdEvent]
 
 
 def test_nothing_is_answered_after_an_alarm(baseline):
@@ -205,7 +206,8 @@ def test_an_epoch_answers_nothing_about_another_release_or_other_columns(baselin
         (replace(baseline, pairs=()), DRIFT),
         (baseline, DRIFT.model_copy(update={"ignore": ("age",)})),
     ):
-        assert not state.goes_on(other, drift, today=date(2026, 1, 1))
+        assert not state.covers(other, drift, snapshot="august", today=date(2026, 1, 1))
+        assert not state.covers(other, drift, snapshot="july", today=date(2026, 1, 1))
         with pytest.raises(PrivacyError, match="another release"):
             above_threshold(curator_of(frame_of(4000, 2)), other, drift, state, snapshot="august")
 
@@ -213,9 +215,16 @@ def test_an_epoch_answers_nothing_about_another_release_or_other_columns(baselin
 def test_an_epoch_goes_on_until_an_alarm_or_the_day_on_which_the_cap_renews(baseline):
     until = date(2027, 1, 1)
     _, state = above_threshold(curator_of(frame_of(4000, 1)), baseline, DRIFT, None, snapshot="july", until=until)
-    assert state.goes_on(baseline, DRIFT, today=date(2026, 12, 31))
-    assert not state.goes_on(baseline, DRIFT, today=until)
-    assert not replace(state, answers=(("july", True),)).goes_on(baseline, DRIFT, today=date(2026, 8, 1))
+
+    def covers(state: SparseVectorState, snapshot: str, today: date) -> bool:
+        return state.covers(baseline, DRIFT, snapshot=snapshot, today=today)
+
+    assert covers(state, "august", date(2026, 12, 31))
+    assert not covers(state, "august", until)
+    assert covers(state, "july", until)
+    alarmed = replace(state, answers=(("july", True),))
+    assert not covers(alarmed, "august", date(2026, 8, 1))
+    assert covers(alarmed, "july", date(2026, 8, 1))
 
 
 def test_a_state_is_read_back_as_it_was_written_and_shows_nothing(baseline):
@@ -257,3 +266,11 @@ def test_too_little_budget_is_refused_before_anything_is_read(baseline):
     spent.count_rows(cost=spent.left_cost, stage="s", purpose="all of it")
     with pytest.raises(PrivacyError):
         above_threshold(spent, baseline, DRIFT, None, snapshot="july")
+
+
+def test_a_smaller_chance_of_a_false_alarm_needs_a_higher_threshold(baseline):
+    watched = watch(baseline, DRIFT)
+    thresholds = [watched.threshold(epsilon=0.2, alpha=alpha) for alpha in (0.2, 0.05, 0.02, 1e-3, 1e-6)]
+    assert thresholds == sorted(set(thresholds))
+    scale = 2 * watched.reach / (0.6 * 0.2)
+    assert thresholds[4] - thresholds[3] >= scale * np.log(1000) * 0.999
