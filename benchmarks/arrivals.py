@@ -54,12 +54,12 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--objects", type=int, default=10_000)
     reader.add_argument("--ticks", type=int, default=30, help="idle looks, after the backlog was given out")
+    reader.add_argument("--source", choices=sorted(SOURCES), action="append", help="default: both")
     chosen = reader.parse_args()
-    found = {"objects": chosen.objects, "ticks": chosen.ticks}
-    with s3_source(chosen.objects) as (make, add):
-        found["s3"] = measure(make, add, idle=chosen.ticks)
-    with folder_source(chosen.objects) as (make, add):
-        found["folder"] = measure(make, add, idle=chosen.ticks)
+    found: dict[str, Any] = {"objects": chosen.objects, "ticks": chosen.ticks, "load": os.getloadavg()[0]}
+    for name in chosen.source or sorted(SOURCES):
+        with SOURCES[name](chosen.objects) as (make, add):
+            found[name] = measure(make, add, idle=chosen.ticks)
     print(json.dumps(found, indent=1))
 
 
@@ -79,8 +79,10 @@ def measure(make: Callable[[Home], SnapshotSource], add: Callable[[str], None], 
         figures["second_look_traced_peak_mb"] = round(tracemalloc.get_traced_memory()[1] / 1e6, 1)
         tracemalloc.stop()
         figures["second_look"] = second
+        print(json.dumps(figures), file=sys.stderr, flush=True)
         position, seconds = drained(watched, position, most=5_000)
         figures["backlog_looks"], figures["backlog_look_median_seconds"] = len(seconds), median(seconds)
+        print(json.dumps(figures), file=sys.stderr, flush=True)
         seconds, used, resident = [], [], list[float]()
         for _ in range(idle):
             position, one = timed(watched, position)
@@ -165,6 +167,9 @@ def folder_source(objects: int) -> Generator[tuple[Callable[[Home], SnapshotSour
             (folder / name).write_bytes(b"y")
 
         yield lambda home: FolderSource(folder, "**/*.parquet", home.make().key()), add
+
+
+SOURCES = {"s3": s3_source, "folder": folder_source}
 
 
 def resident_mb() -> float:

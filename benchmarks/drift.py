@@ -280,14 +280,50 @@ def _found(report: DriftReport) -> dict[str, Any]:
     }
 
 
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "false": (
+        "population",
+        "people",
+        "epsilon",
+        "redraws",
+        "alarms",
+        "interval",
+        "columns_below_alpha",
+        "pairs_below_alpha",
+    ),
+    "power": ("change", "size", "epsilon", "redraws", "alarms", "column_named", "tvd", "covered"),
+    "eras": ("snapshot", "against", "epsilon", "overall_p", "alarm", "drifted", "pairs"),
+    "bike": ("split", "epsilon", "overall_p", "alarm", "drifted", "pairs"),
+}
+"""What the tables show of each part."""
+
+
+def tables(kept: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Lines of one Markdown table for each part."""
+    for part, names in COLUMNS.items():
+        if kept.get(part):
+            yield from ("", "| " + " | ".join(names) + " |", "|---" * len(names) + "|")
+            yield from ("| " + " | ".join(_shown(line.get(name)) for name in names) + " |" for line in kept[part])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print every line as it is found, and keep them."""
+    """Measure, print every line as it is found and all tables at the end, and keep them."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.drift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--redraws", type=int, default=400, help="redraws of the false-alarm table")
     parser.add_argument("--power", type=int, default=40, help="redraws of the power table")
-    parser.add_argument("--parts", default="false,power,eras,bike")
+    parser.add_argument(
+        "--parts", default="false,power,eras,bike", help="what to measure; empty: print the tables that are kept"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "drift.json", help="parts measured are replaced there")
     asked = parser.parse_args(argv)
     people = gss()
@@ -297,7 +333,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "eras": lambda: eras(people),
         "bike": bike,
     }
-    for name in asked.parts.split(","):
+    for name in filter(None, asked.parts.split(",")):
         kept = json.loads(asked.json.read_text(encoding="utf-8")) if asked.json.exists() else {}
         kept[name] = []
         for line in parts[name]():
@@ -305,6 +341,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             kept[name].append(line)
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept = json.loads(asked.json.read_text(encoding="utf-8")) if asked.json.exists() else {}
+    print("\n".join(tables(kept)))
     return 0
 
 

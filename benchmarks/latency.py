@@ -3,8 +3,8 @@
     python -m benchmarks.latency --drops 12 --datasets 0 1 10 --idle-seconds 180
 
 A drop is a Parquet file moved into the source folder of a dataset whose queue is empty, at a random moment between two looks of its sensor.
-It is followed to the run's request (the queue has it), to its worker (Dagster calls it started) and to its first step; then the run is
-ended, and the next drop follows. Idle cost is CPU time of the daemon, the code server and the web server together (`/proc`, Linux), after a
+It is followed to the run's request (the queue has it) and to its worker (Dagster calls it started); then the run is ended, and the next
+drop follows. Idle cost is CPU time of the daemon, the code server and the web server together (`/proc`, Linux), after a
 minute in which everything has loaded, with so many datasets whose sensors are on; 0: one dataset, its sensor off.
 """
 
@@ -19,12 +19,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import dagster as dg
+
 from synth_pipeline.orchestration.sensors import SECONDS_BETWEEN_TICKS
 from synth_pipeline_tests.daemon_world import Daemon, World, awaited, make_world
 
 _TERMINATE = """mutation($run: String!) {
   terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE) { __typename } }"""
+_UNFINISHED = dg.RunsFilter(
+    statuses=[
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+)
 _LOADING_SECONDS = 60.0
+_TICK_SECONDS = SECONDS_BETWEEN_TICKS["file"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +45,10 @@ class Drop:
     Attributes:
         requested: a sensor had asked for it.
         running: its process had started.
-        first_step: its first step had started.
     """
 
     requested: float
     running: float
-    first_step: float
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     load = os.getloadavg()[0]
     drops = measure_drops(asked.drops) if asked.drops else []
     idles = [measure_idle(number, asked.idle_seconds) for number in asked.datasets]
-    print(
-        f"a sensor looks every {SECONDS_BETWEEN_TICKS} s; load at the start {load:.1f}, at the end {os.getloadavg()[0]:.1f}"
-    )
-    for name in ("requested", "running", "first_step") if drops else ():
+    print(f"a sensor looks every {_TICK_SECONDS} s; load at the start {load:.1f}, at the end {os.getloadavg()[0]:.1f}")
+    for name in ("requested", "running") if drops else ():
         values = [getattr(drop, name) for drop in drops]
         print(
-            f"{name:<12} median {statistics.median(values):5.1f} s, {min(values):.1f} to {max(values):.1f}, {len(values)} drops"
+            f"{name:<9} median {statistics.median(values):5.1f} s, {min(values):.1f} to {max(values):.1f}, {len(values)} drops"
         )
     for idle in idles:
         print(
@@ -86,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f" {idle.processes} processes, {idle.memory_mib:.0f} MiB"
         )
     if asked.json:
-        content = {"tick_seconds": SECONDS_BETWEEN_TICKS, "drops": [*map(asdict, drops)], "idle": [*map(asdict, idles)]}
+        content = {"tick_seconds": _TICK_SECONDS, "drops": [*map(asdict, drops)], "idle": [*map(asdict, idles)]}
         asked.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return 0
 
@@ -100,8 +107,9 @@ def measure_drops(number: int) -> list[Drop]:
             _one_drop(world, daemon, "warm")
             found: list[Drop] = []
             for turn in range(number):
-                time.sleep(random.uniform(0, SECONDS_BETWEEN_TICKS))
+                time.sleep(random.uniform(0, _TICK_SECONDS))
                 found.append(_one_drop(world, daemon, f"drop{turn:03}"))
+                print(found[-1], flush=True)
             return found
 
 
@@ -129,14 +137,13 @@ def _one_drop(world: World, daemon: Daemon, name: str) -> Drop:
         return run.run_id if run is not None and run.tags.get("dagster/partition") == name else None
 
     run_id = awaited(partition_run, "a run for the file")
-    awaited(lambda: any(step.start_time for step in daemon.instance.get_run_step_stats(run_id)), "the run's first step")
-    record, stats = daemon.instance.get_run_record_by_id(run_id), daemon.instance.get_run_stats(run_id)
-    assert record is not None
-    assert stats.start_time is not None
-    first = min(step.start_time for step in daemon.instance.get_run_step_stats(run_id) if step.start_time)
+    awaited(lambda: daemon.instance.get_run_stats(run_id).start_time, "the run's process")
+    stats = daemon.instance.get_run_stats(run_id)
     daemon.ask(_TERMINATE, run=run_id)
-    awaited(lambda: daemon.instance.get_run_by_id(run_id).is_finished, "the run's end")  # pyright: ignore[reportOptionalMemberAccess]
-    return Drop(stats.enqueued_time - dropped, stats.start_time - dropped, first - dropped)  # pyright: ignore[reportOptionalOperand]
+    awaited(lambda: not daemon.instance.get_runs(_UNFINISHED), "the run's end")
+    assert stats.enqueued_time is not None
+    assert stats.start_time is not None
+    return Drop(stats.enqueued_time - dropped, stats.start_time - dropped)
 
 
 def _session(leader: int) -> list[Path]:

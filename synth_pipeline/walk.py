@@ -194,10 +194,13 @@ def _profiled(
     share, columns = engine_for(walk.plan.generator).profile_share, profiled_columns(walk.spec, snapshot.dtypes)
     if renewal is None:
         return build_profile(curator, columns, share=share, progress=progress)
+    from synth_pipeline.generate.maxent.sharpen import sharpened  # loads torch
+
     report, cost = renewal.report, ROW_COUNT_SHARE * curator.budget.cost
+    prior = renewal.prior.model
     return refresh_profile(
         curator,
-        renewal.prior.model.profile,
+        sharpened(prior.profile, getattr(prior.generator, "measured", ())),
         columns,
         changed=renewal.changed,
         fresh={} if report is None else report.fresh,

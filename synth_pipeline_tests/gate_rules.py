@@ -75,6 +75,12 @@ REVIEWED: dict[str, set[str]] = {
     "privacy/secure_stream.py": {"size", "count"},
     "privacy/teachers.py": {"teachers", "records"},
     "privacy/view.py": {"codes.shape[1]", "len(domain)"},  # numbers of columns
+    "privacy/journal.py": {
+        "key.where",
+        "key.walk.dataset",
+        "key.reservation",
+        "self._path.name",
+    },  # names of a walk and its stage
     "privacy/mechanisms/discrete_gaussian.py": {"counts.dtype"},
     "privacy/mechanisms/stability.py": {"self.rows", "self.weight"},  # the contribution bound
     "snapshot/check.py": {

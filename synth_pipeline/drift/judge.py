@@ -12,12 +12,15 @@ from synth_pipeline.drift.effect import code_positions, denoised, js_distance, p
 from synth_pipeline.drift.null_law import Comparison, TwoTables, compare, holm
 from synth_pipeline.drift.report import Answers, ColumnDrift, DriftReport, PairDrift, SchemaFinding
 from synth_pipeline.privacy.answer import Noisy
+from synth_pipeline.profile.signal import VERY_WEAK
 from synth_pipeline.spec.sections import Drift
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Floats, Profile
 
 _POOR_SHIFT = 0.1
 _COARSE_LEVEL = 0.75
 _SHOWN_SIGMAS = 3.0
+SURE_SIGMAS = 3.0
+"""Standard deviations beyond which an answer is taken to be sure."""
 _POWER_Z = 0.84
 
 
@@ -87,7 +90,7 @@ def judge(baseline: Baseline, answers: Answers, drift: Drift) -> DriftReport:
         overall_p=tests.overall,
         columns=columns,
         pairs=pairs,
-        schema=_new_categories(answers),
+        schema=_new_categories(profile, answers),
         rows=row_estimate(answers),
         prior_rows=Noisy(np.array([profile.rows]), profile.rows_sigma),
         fresh=answers.fresh,
@@ -214,14 +217,27 @@ def _smallest_shift(comparison: Comparison, tests: Tests) -> float:
     return min(threshold * float(np.sqrt(np.median(comparison.found.variance))) / comparison.tables.new_rows, 1.0)
 
 
-def _new_categories(answers: Answers) -> tuple[SchemaFinding, ...]:
-    return tuple(
-        SchemaFinding(
-            "new category", name, f"{len(keys)} that the released profile does not know, found under DP", tuple(keys)
-        )
-        for name, keys in answers.unknown.items()
-        if keys
-    )
+def _new_categories(profile: Profile, answers: Answers) -> tuple[SchemaFinding, ...]:
+    """Findings about unknown categories that were not there before, as far as the released profile can tell.
+
+    A category may be unknown because it was missed: it then was part of the released rest. It counts as new where that rest was too small
+    to hold it (by three standard deviations of both answers), or where the rest grew by as much.
+    """
+    rows = max(float(row_estimate(answers).values[0]), 1.0)
+    ratio = rows / max(profile.rows, 1.0)
+    found: list[SchemaFinding] = []
+    for column in profile.columns:
+        unknown = answers.unknown.get(column.name)
+        if unknown is None or not unknown.categories or not isinstance(column, CategoryProfile):
+            continue
+        old, sigma = ratio * float(column.counts[column.known]), ratio * float(column.sigma[column.known])
+        new, noise = float(answers.fresh[column.name].values[column.known]), answers.fresh[column.name].sigma
+        spread = float(np.sqrt(sigma**2 + noise**2 + max(new, old, 0.0) * (1 + ratio)))
+        had_room = old + SURE_SIGMAS * np.hypot(sigma, np.sqrt(max(old, 0.0))) >= unknown.people
+        if not had_room or new - old > SURE_SIGMAS * spread:
+            words = f"{len(unknown.categories)} that the released profile does not know, found under DP"
+            found.append(SchemaFinding("new category", column.name, words, unknown.categories))
+    return tuple(found)
 
 
 def _warnings(columns: Sequence[ColumnDrift], baseline: Baseline, answers: Answers, drift: Drift) -> tuple[str, ...]:
@@ -232,6 +248,11 @@ def _warnings(columns: Sequence[ColumnDrift], baseline: Baseline, answers: Answe
         found.append(
             f"Weak test: in {len(poor)} of {len(columns)} columns only a move of more than {_POOR_SHIFT:.0%} of the people (up to "
             f"{most:.0%}) is likely to be found; no alarm says little there. A larger drift.epsilon, or more people, would help."
+        )
+    if baseline.profile.noise > VERY_WEAK:
+        found.append(
+            "The released profile is mostly noise, and so are the bins that it was cut in: a column that is called drifted by a narrow "
+            "margin may not be."
         )
     if drift.pairs > 0 and not baseline.pairs:
         found.append(

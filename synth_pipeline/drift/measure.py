@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from synth_pipeline.drift.baseline import Baseline, ReleasedPair, choose_pairs
 from synth_pipeline.drift.coarse import coarsened, grouped_codes
-from synth_pipeline.drift.judge import judge
-from synth_pipeline.drift.report import Answers, DriftReport
+from synth_pipeline.drift.judge import SURE_SIGMAS, judge
+from synth_pipeline.drift.report import Answers, DriftReport, Unknown
 from synth_pipeline.encode.encoder import Encoder
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.answer import JointPartition, Noisy
 from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.events import DiscoveryEvent
 from synth_pipeline.privacy.view import EncodedView
 from synth_pipeline.spec.sections import Drift
 from synth_pipeline.table.column import category_key
@@ -142,7 +143,7 @@ def _pair_counts(view: EncodedView, pair: ReleasedPair, cost: float) -> Noisy:
     return view.pair_counts(pair.partition, cost=cost, stage=STAGE, purpose=purpose)
 
 
-def _unknown(curator: Curator, column: CategoryProfile, questions: Questions) -> tuple[str, ...]:
+def _unknown(curator: Curator, column: CategoryProfile, questions: Questions) -> Unknown:
     """Categories that are found in the fresh snapshot and that the profile does not know."""
     keys = curator.discover(
         column.name,
@@ -152,7 +153,9 @@ def _unknown(curator: Curator, column: CategoryProfile, questions: Questions) ->
         purpose=f"{column.name}: new categories",
     )
     known = {category_key(category) for category in column.categories}
-    return tuple(key for key in keys if key not in known)
+    event = curator.events[-1]
+    least = event.threshold - SURE_SIGMAS * event.sigma if isinstance(event, DiscoveryEvent) else 0.0
+    return Unknown(tuple(key for key in keys if key not in known), least / curator.unit.weight)
 
 
 def _least_share(pair: ReleasedPair, profile: Profile, noise: float) -> float:

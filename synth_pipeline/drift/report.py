@@ -15,7 +15,7 @@ from synth_pipeline.privacy.answer import Noisy
 from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.snapshot.schema_drift import SchemaFinding
 
-__all__ = ["Answers", "ColumnDrift", "DriftReport", "Effect", "PairDrift", "SchemaFinding"]
+__all__ = ["Answers", "ColumnDrift", "DriftReport", "Effect", "PairDrift", "SchemaFinding", "Unknown"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,19 @@ class PairDrift:
         return self.is_drifted and not self.explained_by
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """Categories that were found in a fresh snapshot and that the released profile does not know.
+
+    Attributes:
+        categories: their names, released by the discovery.
+        people: how many each holds at least, but for one discovery in some hundreds.
+    """
+
+    categories: tuple[str, ...]
+    people: float
+
+
 @dataclass(frozen=True, eq=False)
 class Answers:
     """What was measured of a fresh snapshot, before anything is made of it.
@@ -116,7 +129,7 @@ class Answers:
     fresh: Mapping[str, Noisy]
     pairs: tuple[tuple[ReleasedPair, Noisy], ...] = ()
     coarse: Mapping[str, tuple[npt.NDArray[np.int64], Noisy]] = field(default_factory=dict)
-    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown: Mapping[str, Unknown] = field(default_factory=dict[str, Unknown])
 
 
 @dataclass(frozen=True, eq=False)

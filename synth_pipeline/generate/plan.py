@@ -171,7 +171,10 @@ def _drift_plan(spec: Spec) -> DriftPlan | None:
         return None
     part = max(spec.privacy.epsilon - budget_of(spec).epsilon, 0.0)
     words = f"row count, {len(spec.modelled)} columns and up to {drift.pairs} pairs against the release in force"
-    lines = (ChargeLine("drift_report", words, "discrete Gaussian", part),)
+    mechanism = "discrete Gaussian"
+    if drift.mode == "sparse_vector":
+        words, mechanism = "one secret threshold for all snapshots up to the first alarm", "above threshold"
+    lines = (ChargeLine("drift_report", words, mechanism, part),)
     pool = GaussianPoolEvent(stage="drift_report", purpose="drift report", mu_squared=budget.cost)
     discoveries = [replace(event, stage="drift_report") for event in discovery_events(spec, budget)]
     return DriftPlan(budget, (pool, *discoveries), lines)

@@ -29,7 +29,7 @@ from synth_pipeline.release.draft import draft_prefix, sweep_drafts
 POINTER, COMPLETE = "current.json", "complete.json"
 _VALUE = "value"
 _OLD_SECONDS = 24 * 3600
-_LOOKS = 3
+_LOOKS = 10
 _VERSION = re.compile(r"\.v(\d{13})-[0-9a-f]{12}")
 
 _Value = TypeVar("_Value")

@@ -34,12 +34,14 @@ from synth_pipeline.orchestration.keys import LOCATION, DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.live_chapter import Chapter, read_chapter
 from synth_pipeline.orchestration.live_news import Moment, RunNews, Watcher
+from synth_pipeline.orchestration.quarantine import quarantined
 from synth_pipeline.orchestration.web import tracking_pages, web_server
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.spec import Spec
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-_START_PATIENCE_SECONDS = 240.0
+_SERVER_PATIENCE_SECONDS = 300.0
+_START_PATIENCE_SECONDS = 420.0
 _RUN_PATIENCE_SECONDS = 900.0
 _CANCEL_PATIENCE_SECONDS = 30.0
 _NEXT_ARRIVES_AT = 0.5
@@ -119,6 +121,9 @@ class Live:
             run = self._newest_run(partition)
             if run is not None and (run.is_finished or run.status == dg.DagsterRunStatus.STARTED):
                 return run
+            apart = quarantined(self.home, self.spec.dataset)
+            if partition in apart:
+                raise TableError(f"snapshot {partition!r}: in quarantine: {apart[partition]}")
             self._pause()
         keys = DatasetKeys(self.spec.dataset)
         raise SynthPipelineError(
@@ -194,7 +199,9 @@ def live_dagster(dataset: str, *, home: Home, port: int, own: str | Path | None 
         _require_no_runs(instance, spec)
         stack.callback(_give_back, instance, spec, home)
         stack.enter_context(tracking_pages(home))
-        address, server = stack.enter_context(web_server(home.folder, port=port, own=own))
+        address, server = stack.enter_context(
+            web_server(home.folder, port=port, own=own, patience_seconds=_SERVER_PATIENCE_SECONDS)
+        )
         stack.callback(_cancel_all, instance, spec)
         _turn_on(DatasetKeys(dataset).sensor, address)
         yield Live(spec, home, address, instance, server)

@@ -11,7 +11,8 @@ from synth_pipeline.orchestration.quarantine import quarantine, quarantined
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.spec import Spec
 
-SECONDS_BETWEEN_TICKS = 30
+SECONDS_BETWEEN_TICKS = {"file": 10, "s3": 30, "postgresql": 30}
+"""A look into a folder costs little, and a file takes two; others are asked over a network, and a store may charge for a listing."""
 _MOST_NAMED = 3
 
 
@@ -29,7 +30,7 @@ def arrival_sensor(spec: Spec) -> dg.SensorDefinition:
     @dg.sensor(
         name=keys.sensor,
         job_name=keys.job,
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS[spec.source.scheme if spec.source else "file"],
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"Walks every new or changed snapshot of {spec.dataset}; at most {MOST_AT_ONCE} are begun at a look.",
     )

@@ -91,8 +91,8 @@ def test_what_a_killed_save_left_is_removed_by_a_save_to_the_same_place_a_day_la
     assert {path.name for path in place.iterdir()} == left
 
 
-def test_a_walk_through_dagster_that_is_interrupted_ends_as_interrupted_and_stays_charged(tmp_path):
-    place = make_place(tmp_path)
+def test_a_walk_through_dagster_that_is_interrupted_stays_charged_and_the_same_command_goes_on_with_it(tmp_path):
+    place = make_place(tmp_path, generator={"kind": "mst"})
     place.put("visits", clinic_rows(300))
 
     def press(message, done):
@@ -102,3 +102,7 @@ def test_a_walk_through_dagster_that_is_interrupted_ends_as_interrupted_and_stay
     with pytest.raises(KeyboardInterrupt):
         run_walk("clinic", home=place.home.folder, own=place.own, progress=press)
     assert kinds(open_ledger(place.home.ledger)) == ["reserve", "read"]
+    report = run_walk("clinic", home=place.home.folder, own=place.own)
+    assert kinds(open_ledger(place.home.ledger)) == ["reserve", "read", "read", "commit"]
+    assert report.release.is_dir()
+    assert report.mlflow_model is not None

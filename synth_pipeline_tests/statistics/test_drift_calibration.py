@@ -15,7 +15,7 @@ from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.spec.sections import Drift
 from synth_pipeline_tests.toy_table import toy_frame, toy_spec, toy_units
 
-REDRAWS = 120
+REDRAWS = 60
 POPULATION = 40_000
 
 

@@ -92,6 +92,31 @@ def field_conditional(generator: Maxent, target: int) -> TargetModel:
     )
 
 
+def carried_over(
+    earlier: TargetModel | None, field: Maxent, fresh: Maxent, target: int, places: dict[int, int]
+) -> TargetModel:
+    """A fresh field's conditional law of the target, with what an earlier release had corrected its own field's by.
+
+    Args:
+        earlier: the earlier conditional model, if there was one.
+        field: the field that it corrected.
+        fresh: the fresh field.
+        target: index of the target in the fresh domain.
+        places: index in the fresh domain of each column of the earlier one that kept its codes; others are not corrected.
+    """
+    own = field_conditional(fresh, target)
+    if earlier is None or places.get(earlier.target) != target:
+        return own
+    before = field_conditional(field, earlier.target)
+    block = np.zeros_like(own.block)
+    for place, column in enumerate(earlier.active):
+        if column != earlier.target and places.get(column) in own.active:
+            size, start = field.domain.sizes[column], earlier.offsets[place]
+            to = own.offsets[own.active.index(places[column])]
+            block[to : to + size] = (earlier.block - before.block)[start : start + size]
+    return own.corrected(block, earlier.bias - before.bias)
+
+
 def softmax(logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Probabilities (rows, codes); −∞ logits are allowed as long as one of a row is finite."""
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))

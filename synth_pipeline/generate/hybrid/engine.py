@@ -15,11 +15,12 @@ from synth_pipeline.errors import ModelError
 from synth_pipeline.generate.autoregressive.conditional import Particles
 from synth_pipeline.generate.autoregressive.features import make_features
 from synth_pipeline.generate.autoregressive.model import draw_codes
-from synth_pipeline.generate.hybrid.conditional import TargetModel, field_conditional
+from synth_pipeline.generate.hybrid.conditional import TargetModel, carried_over, field_conditional
 from synth_pipeline.generate.hybrid.config import HybridConfig
 from synth_pipeline.generate.hybrid.planning import PROFILE_SHARE, make_config, plan
 from synth_pipeline.generate.hybrid.score import TargetScore, match_scores
 from synth_pipeline.generate.maxent import engine as maxent
+from synth_pipeline.generate.maxent.refresh import unchanged_places
 from synth_pipeline.generate.measured import MeasuredPair
 from synth_pipeline.generate.protocol import UNKNOWN, RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
@@ -171,6 +172,8 @@ def refresh(  # noqa: PLR0913  a fit's arguments, and what it starts from
 ) -> Hybrid:
     """Refresh the field (see `maxent.refresh`), then correct the target's conditional by a noisy sum of scores of the fresh rows.
 
+    The correction of the release before is where the new one starts, for the columns that did not change.
+
     Args:
         curator: holder of the fresh rows.
         profile: their profile, unchanged columns on the codes of the earlier one.
@@ -192,16 +195,20 @@ def refresh(  # noqa: PLR0913  a fit's arguments, and what it starts from
             curator, profile, config.maxent, budget=budget, runtime=runtime, prior=prior.base, changed=changed
         )
 
-    return _scored(curator, profile, config, budget, runtime, train)
+    def start(base: maxent.Maxent, target: int) -> TargetModel:
+        return carried_over(prior.model, prior.base, base, target, unchanged_places(prior.domain, profile, changed))
+
+    return _scored(curator, profile, config, budget, runtime, train, start)
 
 
-def _scored(
+def _scored(  # noqa: PLR0913, PLR0917  those of a fit, and how a field is made
     curator: Curator,
     profile: Profile,
     config: HybridConfig,
     budget: Budget,
     runtime: RuntimeConfig,
     train: Callable[[], maxent.Maxent],
+    start: Callable[[maxent.Maxent, int], TargetModel] = field_conditional,
 ) -> Hybrid:
     """The field, trained on what the scores' share leaves, and its target's conditional corrected."""
     names = [column.name for column in profile.columns]
@@ -215,7 +222,7 @@ def _scored(
     runtime.report(f"hybrid: scores of {config.target}", 0.95)
     rng = runtime.generator()
     rows = base.sample(config.fit_rows, rng=rng)
-    score = _target_score(base, profile, config, target, rows)
+    score = _target_score(start(base, target), base, profile, config, rows)
     view = curator.encoded(Encoder(profile))
     noisy = view.clipped_sum(
         score, cost=curator.left_cost, stage="generator", purpose=f"clipped scores of {config.target}"
@@ -282,10 +289,10 @@ def _weighed(model: TargetModel, own: TargetModel, table: EncodedTable) -> Parti
 
 
 def _target_score(
-    base: maxent.Maxent, profile: Profile, config: HybridConfig, target: int, rows: EncodedTable
+    model: TargetModel, base: maxent.Maxent, profile: Profile, config: HybridConfig, rows: EncodedTable
 ) -> TargetScore:
     features = make_features(profile, config)
     centre = np.concatenate(
         [features.block(base.domain, column)[rows.codes[:, column]].mean(axis=0) for column in range(len(base.domain))]
     )
-    return TargetScore(base.domain, field_conditional(base, target), features, centre, config.clip_norm)
+    return TargetScore(base.domain, model, features, centre, config.clip_norm)

@@ -30,7 +30,7 @@ from synth_pipeline.generate.maxent.refresh import Earlier, EarlierModel, take_o
 from synth_pipeline.generate.maxent.sample import Sampler
 from synth_pipeline.generate.maxent.select import PairJoints
 from synth_pipeline.generate.maxent.structure import forbid, forbid_codes
-from synth_pipeline.generate.maxent.transcript import Transcript
+from synth_pipeline.generate.maxent.transcript import Transcript, renumbered
 from synth_pipeline.generate.measured import MeasuredPair, measured_arrays, measured_from
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
@@ -259,7 +259,8 @@ class _Trainer:
         before = self.transcript.earlier
         if not self.transcript.ask(number, self.fitted.joint.double().cpu().numpy()):
             return
-        self._forget({key: item for key, item in before.items() if key not in self.transcript.used})
+        used = self.transcript.used
+        self._forget([renumbered(item, self.transcript.active) for key, item in before.items() if key not in used])
         is_last = number == self.plan.rounds - 1
         self._fit(self.config.final_sweeps if is_last else self.config.sweeps)
         for _ in range(_MOST_EXTRA_FITS if is_last else 0):
@@ -307,14 +308,14 @@ class _Trainer:
                 self.fitted.misfit,
             )
 
-    def _forget(self, tables: dict[str, Measurement]) -> None:
-        """Take the factors of tables that are no longer used out of the field."""
-        slices = dict(zip(self.transcript.active, self.field.slices, strict=True))
-        for key, item in tables.items():
+    def _forget(self, tables: Sequence[Measurement]) -> None:
+        """Take the factors of tables (over the active columns) that are no longer used out of the field."""
+        for item in tables:
             part = item.partition
-            block = torch.as_tensor(self.theta.pop(key)[part.labels], dtype=torch.float32)
-            self.field.weights[slices[part.first], slices[part.second]] -= block
-            self.field.weights[slices[part.second], slices[part.first]] -= block.T
+            first, second = self.field.slices[part.first], self.field.slices[part.second]
+            block = torch.as_tensor(self.theta.pop(table_key(part))[part.labels], dtype=torch.float32)
+            self.field.weights[first, second] -= block
+            self.field.weights[second, first] -= block.T
 
     def _fit(self, sweeps: int) -> None:
         measurements = self.transcript.measurements()

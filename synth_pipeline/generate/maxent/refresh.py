@@ -75,14 +75,7 @@ def take_over(model: EarlierModel, profile: Profile, changed: frozenset[str]) ->
         profile: the fresh snapshot's profile, unchanged columns on the codes of the earlier release.
         changed: names of the columns that were measured anew.
     """
-    columns = {column.name: (place, column) for place, column in enumerate(profile.columns)}
-    places: dict[int, int] = {}
-    for index, (name, size) in enumerate(zip(model.domain.names, model.domain.sizes, strict=True)):
-        if name in columns and columns[name][1].codes == size:
-            column = columns[name][1]
-            parent = column.part_of if isinstance(column, CategoryProfile) else None
-            if name not in changed and parent not in changed:
-                places[index] = columns[name][0]
+    places = unchanged_places(model.domain, profile, changed)
     numbers = count(1)
     tables = [
         _moved(item, (places[item.first], places[item.second]), model.joints, profile, numbers)
@@ -96,6 +89,20 @@ def take_over(model: EarlierModel, profile: Profile, changed: frozenset[str]) ->
     )
     fresh = frozenset(range(len(profile.columns))) - frozenset(places.values())
     return Earlier(tuple(tables), kept, fresh)
+
+
+def unchanged_places(domain: Domain, profile: Profile, changed: frozenset[str]) -> dict[int, int]:
+    """Index in a fresh profile of each column of an earlier domain that did not change; the parts of a changed moment did."""
+    columns = {column.name: (place, column) for place, column in enumerate(profile.columns)}
+    places: dict[int, int] = {}
+    for index, (name, size) in enumerate(zip(domain.names, domain.sizes, strict=True)):
+        if name not in columns or columns[name][1].codes != size:
+            continue
+        place, column = columns[name]
+        parent = column.part_of if isinstance(column, CategoryProfile) else None
+        if name not in changed and parent not in changed:
+            places[index] = place
+    return places
 
 
 def kept_dependencies(

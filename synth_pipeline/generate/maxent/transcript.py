@@ -146,7 +146,7 @@ class Transcript:
 
     def measurements(self) -> list[Measurement]:
         """All answers so far, their columns numbered as in the active domain."""
-        return [_renumbered(item, self.active) for item in self.used.values()]
+        return [renumbered(item, self.active) for item in self.used.values()]
 
     @property
     def used(self) -> dict[str, Measurement]:
@@ -191,7 +191,8 @@ class Transcript:
         ) / rows
 
 
-def _renumbered(item: Measurement, active: tuple[int, ...]) -> Measurement:
+def renumbered(item: Measurement, active: tuple[int, ...]) -> Measurement:
+    """A measurement over domain indices, its columns numbered as in the active domain."""
     part = item.partition
     moved = PairPartition(active.index(part.first), active.index(part.second), part.labels, part.size, part.name)
     return Measurement(moved, item.values, item.sigma, item.sigmas)

@@ -4,6 +4,7 @@ A file may still be being written when it is first seen, so one look is never en
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +40,14 @@ class FolderSource:
             SourceError: if the folder may not be read.
         """
         fits = name_filter(self.pattern)
-        for path in self._files():
-            name = path.relative_to(self.folder).as_posix()
+        for name in self._names():
             if fits(name):
                 try:
-                    yield self.arrival(name)
+                    facts = (self.folder / name).stat()
                 except OSError:  # removed since the folder was listed
                     continue
+                if stat.S_ISREG(facts.st_mode):
+                    yield self._arrival(name, facts)
 
     def fetch(self, arrival: Arrival, folder: Path) -> Path:
         """The file itself.
@@ -78,11 +80,15 @@ class FolderSource:
         Raises:
             OSError: if it is not there.
         """
-        facts = (self.folder / name).stat()
+        return self._arrival(name, (self.folder / name).stat())
+
+    def _arrival(self, name: str, facts: os.stat_result) -> Arrival:
         stamp = keyed_stamp(self.key, facts.st_mtime_ns, facts.st_size)
         return Arrival(name, stamp, changed=facts.st_mtime_ns, is_settled=False, fault=fault_of(name, facts.st_size))
 
-    def _files(self) -> Iterator[Path]:
+    def _names(self) -> Iterator[str]:
+        """Paths of all files below the folder, relative to it."""
+
         def refuse(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
                 kind = type(error).__name__
@@ -93,7 +99,8 @@ class FolderSource:
                 folders[:] = [name for name in folders if not name.startswith((".", "_"))]
             else:
                 folders.clear()
-            yield from (path for path in (Path(parent, name) for name in files) if path.is_file())
+            above = Path(parent).relative_to(self.folder).as_posix()
+            yield from files if above == "." else (f"{above}/{name}" for name in files)
 
 
 def changed_meanwhile(what: str) -> str:

@@ -24,6 +24,7 @@ from synth_pipeline.snapshot.take import with_person_rows
 from synth_pipeline.spec import Spec
 from synth_pipeline.spec.sections import Drift
 from synth_pipeline.table.person import PERSON_ROWS, person_column
+from synth_pipeline.table.profile import CategoryProfile
 from synth_pipeline_tests.seeded_noise import SeededNoise
 from synth_pipeline_tests.toy_table import toy_frame, toy_spec, toy_units
 
@@ -118,6 +119,28 @@ def test_a_new_category_is_a_finding_of_its_own(baseline: Baseline) -> None:
     ]
     assert "Essen" not in report.schema[0].detail
     assert "city" in report.drifted
+
+
+def test_a_category_that_the_old_discovery_missed_is_not_new(baseline: Baseline) -> None:
+    """It was part of the rest before, and the rest did not grow."""
+    missed = toy_frame(4000).assign(city=lambda frame: frame["city"].replace("Dresden", "Essen"))
+    blind = released(missed)
+    city = blind.profile.column("city")
+    assert isinstance(city, CategoryProfile)
+    kept = [index for index, name in enumerate(city.categories) if name != "Essen"]
+    rest = city.counts[[city.categories.index("Essen"), city.known]].sum()
+    narrower = replace(
+        city,
+        categories=tuple(city.categories[index] for index in kept),
+        counts=np.append(city.counts[kept], rest),
+        sigma=city.sigma[: len(kept) + 1],
+    )
+    columns = tuple(narrower if column.name == "city" else column for column in blind.profile.columns)
+    old = Baseline(replace(blind.profile, columns=columns))
+    fresh = toy_frame(4000, 1).assign(city=lambda frame: frame["city"].replace("Dresden", "Essen"))
+    report = measure_drift(curator(fresh, 5.0), old, Drift(epsilon=5.0, pairs=0))
+    assert report.schema == ()
+    assert not report.is_alarm
 
 
 def test_all_that_the_budget_has_is_spent_and_no_more(baseline: Baseline) -> None:

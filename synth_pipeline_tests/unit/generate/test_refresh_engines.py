@@ -20,10 +20,15 @@ from synth_pipeline.generate.mixture.config import MixtureConfig
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.answer import Noisy, PairPartition
+from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.profile.refresh import refresh_profile
+from synth_pipeline.table.column import IntegerColumn
+from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
+from synth_pipeline_tests.seeded_noise import SeededNoise
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
 SPEC = toy_spec()
@@ -139,6 +144,42 @@ def test_an_association_that_drifted_under_equal_one_ways_is_found_and_measured_
     age, member = table[:, names.index("age")], table[:, names.index("member")]
     middle = np.median(age)
     assert abs(member[age > middle].mean() - member[age <= middle].mean()) < 0.15
+
+
+def chained(rows: int, seed: int, *, drifted: bool) -> NativeTable:
+    """`coarse` is a function of `fine`; x and y agree for most, and in a drifted table for none but by chance."""
+    rng = np.random.default_rng(seed)
+    fine, x = rng.integers(0, 12, rows), rng.integers(0, 6, rows)
+    y = np.where((rng.random(rows) < 0.8) & ~np.full(rows, drifted), x, rng.integers(0, 6, rows))
+    columns = {"fine": fine, "coarse": fine // 3, "x": x, "y": y}
+    return NativeTable({name: codes.astype(np.int16) for name, codes in columns.items()})
+
+
+@pytest.mark.parametrize("changed", [NONE, frozenset({"x"}), frozenset({"fine"})])
+@pytest.mark.parametrize("drifted", [False, True])
+@pytest.mark.parametrize("kind", ["maxent", "mixture"])
+def test_dependencies_are_kept_while_they_hold_and_drifted_pairs_are_left_out(
+    kind: str, drifted: bool, changed: frozenset[str]
+) -> None:
+    engine, declared = engine_for(kind), {name: IntegerColumn(min=0, max=11) for name in ("fine", "coarse", "x", "y")}
+    budget = Budget.for_walk(epsilon=3.0, delta=1e-6, discovered_columns=0)
+    unit, config = PrivacyUnit(None, 1), replace(CONFIGS[kind], target=None)
+    first = Curator(chained(6000, 0, drifted=False), unit=unit, budget=budget, noise=SeededNoise(0))
+    profile = build_profile(first, declared)
+    earlier: Any = engine.fit(first, profile, config, budget=budget, runtime=RuntimeConfig(seed=0))
+    assert earlier.facts["drawn_columns"] == {"coarse": "fine"}
+    second = Curator(chained(6000, 1, drifted=drifted), unit=unit, budget=budget, noise=SeededNoise(1))
+    rows = Noisy(np.array([6000.0]), 5.0)
+    fresh = refresh_profile(second, profile, declared, changed=changed, fresh={}, rows=rows)
+    assert engine.refresh is not None
+    found: Any = engine.refresh(
+        second, fresh, config, budget=budget, runtime=RuntimeConfig(seed=0), prior=earlier, changed=changed
+    )
+    assert found.facts["drawn_columns"] == {"coarse": "fine"}
+    assert found.facts["kept_dependencies"] == int("fine" not in changed)
+    assert ("x × y" in found.facts["drifted_pairs"]) is (drifted and "x" not in changed)
+    codes = found.sample(6000, rng=np.random.default_rng(0)).codes
+    assert (codes[:, 2] == codes[:, 3]).mean() == pytest.approx(1 / 6 if drifted else 5 / 6, abs=0.06)
 
 
 @pytest.mark.parametrize("prior", ["maxent"], indirect=True)

@@ -38,32 +38,53 @@ def test_a_fault_in_the_yaml_is_told_with_its_place(tmp_path):
     assert any("holdout" in str(error) for error in chain)
 
 
-def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded):
-    _, definitions = loaded
-    found = {key.path[1] for key in definitions.resolve_all_asset_keys() if key.path[0] == "clinic"}
-    assert found == set(ASSET_NAMES)
+WITHOUT_DRIFT = tuple(name for name in ASSET_NAMES if name != "drift_report")
+PARENTS = {
+    "real_snapshot": set(),
+    "profile": {"real_snapshot"},
+    "generator": {"real_snapshot", "profile"},
+    "synthetic_table": {"generator"},
+    "validation_suite": {"generator", "synthetic_table"},
+    "tstr_benchmark": {"real_snapshot", "synthetic_table"},
+    "privacy_audit": {"real_snapshot", "generator", "synthetic_table"},
+    "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark", "privacy_audit"},
+}
+
+
+@pytest.fixture(scope="module")
+def drifting(tmp_path_factory):
+    place = make_place(tmp_path_factory.mktemp("drifting"), drift={"epsilon": 0.2})
+    return place, build_defs(home=place.home.folder, own=place.own)
+
+
+def parents_of(definitions, names):
+    graph = definitions.resolve_asset_graph()
+    return {name: {key.path[1] for key in graph.get(DatasetKeys("clinic").asset(name)).parent_keys} for name in names}
+
+
+def asset_names(definitions):
+    return {key.path[1] for key in definitions.resolve_all_asset_keys() if key.path[0] == "clinic"}
+
+
+def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded, drifting):
+    assert asset_names(loaded[1]) == set(WITHOUT_DRIFT)
+    assert asset_names(drifting[1]) == set(ASSET_NAMES)
 
 
 def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
-    _, definitions = loaded
-    graph = definitions.resolve_asset_graph()
-    parents = {
-        name: {key.path[1] for key in graph.get(DatasetKeys("clinic").asset(name)).parent_keys} for name in ASSET_NAMES
-    }
-    assert parents == {
-        "real_snapshot": set(),
-        "profile": {"real_snapshot"},
-        "generator": {"real_snapshot", "profile"},
-        "synthetic_table": {"generator"},
-        "validation_suite": {"generator", "synthetic_table"},
-        "tstr_benchmark": {"real_snapshot", "synthetic_table"},
-        "privacy_audit": {"real_snapshot", "generator", "synthetic_table"},
-        "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark", "privacy_audit"},
-    }
+    assert parents_of(loaded[1], WITHOUT_DRIFT) == PARENTS
 
 
-def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(loaded):
-    _, definitions = loaded
+def test_where_drift_is_looked_for_the_report_stands_between_the_snapshot_and_what_it_decides(drifting):
+    found = parents_of(drifting[1], ASSET_NAMES)
+    assert found["drift_report"] == {"real_snapshot"}
+    assert "drift_report" in found["profile"]
+    without = {name: parents - {"drift_report"} for name, parents in found.items() if name != "drift_report"}
+    assert without == PARENTS
+
+
+def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(drifting):
+    _, definitions = drifting
     for name in ASSET_NAMES:
         spec = definitions.resolve_assets_def(DatasetKeys("clinic").asset(name)).get_asset_spec()
         assert spec.partitions_def == dg.DynamicPartitionsDefinition(name="clinic_snapshots")

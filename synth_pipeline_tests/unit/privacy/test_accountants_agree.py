@@ -78,10 +78,11 @@ def prv_epsilon(events, delta):
 def figures(spec, kind, epsilon):
     plan = make_plan(spec.with_privacy(epsilon=epsilon).with_generator(kind))
     delta = plan.budget.delta
+    events = [*(plan.drift.events if plan.drift is not None else ()), *plan.events]
     return plan, {
-        "ours": composed_epsilon(plan.events, delta),
-        "PLD": pld_epsilon(plan.events, delta),
-        "PRV": prv_epsilon(plan.events, delta),
+        "ours": composed_epsilon(events, delta),
+        "PLD": pld_epsilon(events, delta),
+        "PRV": prv_epsilon(events, delta),
     }
 
 
@@ -110,9 +111,9 @@ def test_the_ledger_shows_for_one_walk_what_its_plan_and_certificate_say(kind, t
     ledger = open_ledger(tmp_path / "ledger.sqlite")
     reservation = ledger.reserve(WalkKey("gss", "s", "p", "c", "w"), plan.charge(), cap=cap_of(DEMO))
     ledger.mark_read(reservation)
-    ledger.commit(reservation, [DiscreteGaussianEvent(40.0), *plan.events[1:]], plan.epsilon)
+    ledger.commit(reservation, [DiscreteGaussianEvent(40.0), *plan.events[1:]], plan.training_epsilon)
     account = ledger.account("gss")
-    assert account.spent_epsilon == account.walks[0].epsilon == plan.epsilon
+    assert account.spent_epsilon == account.walks[0].epsilon == plan.training_epsilon
 
 
 def test_two_walks_of_gaussian_noise_cost_in_the_ledger_what_the_other_accountants_say():
