@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## the main job, end to end, on a real table
 	$(BIN)/synth-pipeline demo
 
-demo-live: $(STAMP) ## five snapshots arrive by themselves under Dagster's daemon, on port PORT; about eight minutes
+demo-live: $(STAMP) ## five snapshots arrive by themselves under Dagster's daemon, on port PORT; six to ten minutes
 	$(BIN)/synth-pipeline demo --live --port $(PORT)
 
 ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=... is given

@@ -1,6 +1,7 @@
 """A real S3 server over HTTP for tests, on this machine's loopback: moto's, in a thread of this process."""
 
 import os
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def running_s3(*buckets: str) -> Generator[S3Server]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        # Moto keeps buckets for the whole process, whichever server they were made in.
+        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=60).close()
         with patch.dict(os.environ, CREDENTIALS):
             client = boto3.client("s3", endpoint_url=endpoint)
             for bucket in buckets:

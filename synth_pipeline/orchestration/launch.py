@@ -110,6 +110,8 @@ def run_walk(
         job = definitions.resolve_job_def(keys.job)
         with walk_turn(instance, place, dataset, tell=_line_teller(progress)) as run_id:
             rest = unfinished_walk(spec, place, instance, partition)
+            if rest is not None and progress is not None:
+                progress(f"{dataset}: goes on with the walk of run {rest.last_run[:8]}, which was cut off", 0.0)
             result = job.execute_in_process(
                 run_config=_QUIET,
                 instance=instance,

@@ -249,7 +249,7 @@ class _Trainer:
         flat = torch.tensor(np.concatenate(shares), device=self.runtime.device)
         self.fitted = FitResult(torch.outer(flat, flat), 0.0)
         if self.transcript.earlier:
-            self._fit(self.config.final_sweeps)
+            self._fit_well()
 
     def round(self, number: int) -> None:
         """Select, measure, fit."""
@@ -262,10 +262,10 @@ class _Trainer:
         used = self.transcript.used
         self._forget([renumbered(item, self.transcript.active) for key, item in before.items() if key not in used])
         is_last = number == self.plan.rounds - 1
-        self._fit(self.config.final_sweeps if is_last else self.config.sweeps)
-        for _ in range(_MOST_EXTRA_FITS if is_last else 0):
-            if self.fitted.residual > _POOR_RESIDUAL:
-                self._fit(self.config.final_sweeps)
+        if is_last:
+            self._fit_well()
+        else:
+            self._fit(self.config.sweeps)
 
     def finish(self) -> Maxent:
         """The fitted generator.
@@ -307,6 +307,13 @@ class _Trainer:
                 self.fitted.residual,
                 self.fitted.misfit,
             )
+
+    def _fit_well(self) -> None:
+        """Fit to the end: again while the field is farther from its tables than their noise."""
+        self._fit(self.config.final_sweeps)
+        for _ in range(_MOST_EXTRA_FITS):
+            if self.fitted.residual > _POOR_RESIDUAL:
+                self._fit(self.config.final_sweeps)
 
     def _forget(self, tables: Sequence[Measurement]) -> None:
         """Take the factors of tables (over the active columns) that are no longer used out of the field."""

@@ -8,9 +8,10 @@ the old noise and of chance, for it was counted on other people of the same popu
 
 The first round of selection compares the model of these tables with the fresh rows. A pair that is farther off than noise and chance
 explain has drifted in its association alone, which no test of single columns sees: its tables' variance grows by the size of the error, and
-where that is half as much again as expected they are left out.
+where that is far more than expected they are left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -28,7 +29,8 @@ from synth_pipeline.table.profile import CategoryProfile, Profile
 
 KEPT_SHARE = 0.4
 _MOST_MOVE = 5.0
-_DRIFTED = 1.5
+_MOST_OF_A_PAIR = 3
+_DOUBTED, _DRIFTED = 1.2, 1.6
 _LARGEST_MISFIT = 0.03
 _SURE_SIGMAS = 3.0
 _MEAN_NOISE = float(np.sqrt(2 / np.pi))
@@ -79,7 +81,7 @@ def take_over(model: EarlierModel, profile: Profile, changed: frozenset[str]) ->
     numbers = count(1)
     tables = [
         _moved(item, (places[item.first], places[item.second]), model.joints, profile, numbers)
-        for item in model.measured
+        for item in _most_telling(model.measured)
         if item.first in places and item.second in places
     ]
     kept = tuple(
@@ -163,8 +165,8 @@ def doubted(
         pair = item.partition.first, item.partition.second
         factor = factors.get(pair, 1.0)
         if factor < _DRIFTED:
-            left[key] = item if factor <= 1 else _widened(item, largest[pair])
-    return left, tuple(sorted(pair for pair, factor in factors.items() if factor > 1))
+            left[key] = item if factor <= _DOUBTED else _widened(item, largest[pair])
+    return left, tuple(sorted(pair for pair, factor in factors.items() if factor > _DOUBTED))
 
 
 def _widened(item: Measurement, error: float) -> Measurement:
@@ -172,6 +174,18 @@ def _widened(item: Measurement, error: float) -> Measurement:
     scatter = np.sqrt(np.maximum(item.values, item.noise))
     sigmas = np.hypot(item.noise, error / _MEAN_NOISE * scatter / scatter.sum())
     return replace(item, sigma=float(np.sqrt(np.mean(sigmas**2))), sigmas=sigmas)
+
+
+def _most_telling(measured: Sequence[MeasuredPair]) -> list[MeasuredPair]:
+    """The tables, of each pair no more than the three that tell most, so that a chain of refreshes does not gather them without end."""
+    left: dict[tuple[int, int], int] = {}
+    kept: list[MeasuredPair] = []
+    for item in sorted(measured, key=lambda item: -float((item.noise**-2).sum())):
+        pair = item.first, item.second
+        left[pair] = left.get(pair, _MOST_OF_A_PAIR) - 1
+        if left[pair] >= 0:
+            kept.append(item)
+    return kept
 
 
 def _moved(

@@ -224,7 +224,7 @@ def _trained(
     joint = np.outer(flat, flat)
     if transcript.earlier:
         targets = make_table_targets(transcript.domain, transcript.measurements(), max(profile.rows, 1.0))
-        fitter.run(targets, transcript.one_ways(), config.steps)
+        fitter.run(targets, transcript.one_ways(), config.final_steps)
         joint = fitter.joint().double().numpy()
     for number in range(transcript.plan.rounds):
         runtime.report(f"mixture: round {number + 1} of {transcript.plan.rounds}", number / transcript.plan.rounds)

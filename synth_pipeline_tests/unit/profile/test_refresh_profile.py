@@ -112,7 +112,7 @@ def test_a_changed_number_gets_new_bins_where_its_law_moved_far_and_keeps_them_w
         counted = count_again(curator, age, None, cost=0.05 * curator.budget.cost)
         fresh = {"age": Noisy(counted.values, float(np.sqrt(counted.variance[0])))}
         found = refresh_profile(curator, prior, SPEC.modelled, changed=frozenset({"age"}), fresh=fresh, rows=rows)
-        assert np.array_equal(found.column("age").edges, age.edges) is not is_far  # pyright: ignore
+        assert np.array_equal(found.column("age").edges, age.edges) is not is_far
 
 
 def test_new_categories_are_discovered_in_a_changed_column(prior: Profile) -> None:
