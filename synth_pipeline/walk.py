@@ -176,8 +176,8 @@ def profile(
     walk: Walk, snapshot: Snapshot, *, renewal: Renewal | None = None, runtime: RuntimeConfig | None = None
 ) -> Profiled:
     """Measure the row count and every column, or in a refresh those that changed; charged."""
-    with walk.reading(snapshot, stage="profile", runtime=runtime) as (curator, runtime):
-        released = _profiled(walk, curator, snapshot, renewal=renewal, progress=runtime.report)
+    with walk.reading(snapshot, stage="profile", runtime=runtime) as (curator, own):
+        released = _profiled(walk, curator, snapshot, renewal=renewal, progress=own.report)
     for warning in released.warnings:
         _LOG.warning("%s", warning)
     return Profiled(released, curator.events)
@@ -218,8 +218,8 @@ def train(
     runtime: RuntimeConfig | None = None,
 ) -> ReleasedModel:
     """Train the generator on what is left of the budget, and commit the walk to the ledger."""
-    with walk.reading(snapshot, stage="generator", spent=profiled.events, runtime=runtime) as (curator, runtime):
-        generator = _trained(walk, curator, profiled, renewal=renewal, runtime=runtime)
+    with walk.reading(snapshot, stage="generator", spent=profiled.events, runtime=runtime) as (curator, own):
+        generator = _trained(walk, curator, profiled, renewal=renewal, runtime=own)
         walk.commit(curator.events)
     share = 1.0 if renewal is None else share_of(walk.spec, "refresh")
     return ReleasedModel(walk.spec.in_order(snapshot.dtypes), profiled.profile, generator, snapshot.dtypes, share)

@@ -12,7 +12,7 @@ from synth_pipeline.cli.refusal import refusing
 
 _EPILOG = """\b
 Examples:
-  synth-pipeline run gss                                     the newest file of the dataset's source folder
+  synth-pipeline run gss                                     the newest snapshot of the dataset's source
   synth-pipeline run people --snapshot people_2024.parquet
   SYNTH_PIPELINE_DEFS=./datasets synth-pipeline run people   your own: ./datasets/people/defs.yaml
 
@@ -25,7 +25,7 @@ The budget is reserved before the file is opened. What does not fit under the ca
     "--snapshot",
     default=None,
     type=click.Path(),
-    help="Snapshot file. Default: the newest of the dataset's source folder.",
+    help="Snapshot file. Default: the newest snapshot of the dataset's source.",
 )
 @home_option
 @json_option

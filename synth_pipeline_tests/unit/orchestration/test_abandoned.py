@@ -3,8 +3,8 @@ import pytest
 
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.privacy.ledger import open_ledger
-from synth_pipeline.spec import Spec
 from synth_pipeline.reserve import open_walk
+from synth_pipeline.spec import Spec
 from synth_pipeline_tests.dagster_example import ATTRIBUTES
 
 SPEC = Spec.from_mapping({**ATTRIBUTES, "privacy": {"epsilon": 1.0, "delta": 1e-5}})

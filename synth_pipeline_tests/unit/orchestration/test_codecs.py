@@ -6,11 +6,11 @@ from synth_pipeline.errors import LedgerError
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.keys import ASSET_NAMES
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
+from synth_pipeline.outcome import Profiled
 from synth_pipeline.privacy.ledger import WalkKey
 from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.validate.expectation import Expectation, Outcome
-from synth_pipeline.outcome import Profiled
 from synth_pipeline_tests.dagster_example import ATTRIBUTES, clinic_rows
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
 
