@@ -1,7 +1,7 @@
 """The assets that see raw rows: real_snapshot, profile, generator. Each stage is a function of `walk`; here is only where and when.
 
 Materializing real_snapshot opens a walk: its budget is reserved before the file is opened, under Dagster's root run id. Profile and
-generator belong to that walk, in the same run or a later one, and ask once each: what is run again gets its answers again and spends nothing.
+generator belong to that walk, in the same run or a later one, and ask once each: run again, they get the same answers and spend nothing.
 """
 
 import dagster as dg

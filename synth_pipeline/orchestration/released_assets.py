@@ -16,7 +16,7 @@ from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.checks import check_results, check_specs
 from synth_pipeline.orchestration.codecs import Outcomes
 from synth_pipeline.orchestration.drift_assets import settled
-from synth_pipeline.orchestration.in_force import note_in_force, prior_release, prior_table
+from synth_pipeline.orchestration.in_force import in_force, note_in_force, prior_release, prior_table
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.made import Made, one_origin
 from synth_pipeline.orchestration.metadata import event_log
@@ -204,7 +204,10 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
             extra=found.lineage,
         )
         folder = home.keep_release(stages.assemble(facts, frame, releases=home.releases))
-        note_in_force(home, generator.value, walk=origin.walk, rows=found.people(generator.value))
+        standing = in_force(home, spec)
+        is_newest = spec.drift is None or standing in (None, found.prior) or standing.snapshot == context.partition_key
+        if is_newest:  # else a later snapshot was released meanwhile: this one would take its place
+            note_in_force(home, generator.value, walk=origin.walk, rows=found.people(generator.value))
         record.released({"epsilon_composed": Released(facts.composed_epsilon)}, {"release": Released(facts.version)})
         entries = {
             **found.entries,
