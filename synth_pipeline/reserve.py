@@ -138,6 +138,21 @@ class Walk:
                 f"run's; start again from {self.spec.dataset}/real_snapshot, which reserves anew"
             )
 
+    def require_new_epoch(self) -> None:
+        """Refuse to begin an epoch where none is paid for: under another walk's charge, or one that an epoch has begun under before.
+
+        That one's answers are not in the store any more, so it may have ended; its threshold must answer nothing again.
+
+        Raises:
+            LedgerError: if so.
+        """
+        record = self.ledger.find(self.reservation.key)
+        if self.named is not None or record is None or record.status == "committed":
+            raise LedgerError(
+                f"{self.spec.dataset}/{self.snapshot}: the threshold that this walk was compared with is no longer in force; start again "
+                f"from {self.spec.dataset}/real_snapshot, which reserves anew"
+            )
+
     def _announce(self, stage: str, journal: AnswerJournal | None) -> None:
         """Tell the ledger that rows are about to be read; a stage that goes on with its journal has told it before."""
         if self.named is not None:
@@ -217,7 +232,7 @@ def open_drift_report(
     plan = make_plan(spec)
     if plan.drift is None:
         raise SpecError(f"{spec.dataset}: no drift report is asked for; add the section `drift`, with mode test")
-    key = _walk_key(spec, snapshot, walk_id + (COLUMNS_SUFFIX if is_second else "") + DRIFT_SUFFIX)
+    key = drift_key(_walk_key(spec, snapshot, walk_id), is_second=is_second)
     is_epoch = spec.drift is not None and spec.drift.mode == "sparse_vector" and not is_second
     blocks = ALL_COHORTS if is_epoch else blocks_of(spec, snapshot)
     reservation = ledger.reserve(key, plan.drift.charge(), cap=cap_of(spec), cohort=blocks)
@@ -262,16 +277,22 @@ def resume_walk(
 
 
 def resume_drift_report(
-    spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, journals: Path | None = None
+    spec: Spec,
+    *,
+    snapshot: str,
+    ledger: Ledger,
+    walk_id: str,
+    is_second: bool = False,
+    journals: Path | None = None,
 ) -> Walk | None:
     """The drift report that a walk reserved, or None where it went without one."""
-    record = ledger.find(_walk_key(spec, snapshot, walk_id + DRIFT_SUFFIX))
+    record = ledger.find(drift_key(_walk_key(spec, snapshot, walk_id), is_second=is_second))
     return None if record is None else Walk(spec, snapshot, make_plan(spec), ledger, record.reservation, journals)
 
 
-def drift_key(key: WalkKey) -> WalkKey:
-    """The key of a walk's drift report in the ledger."""
-    return replace(key, walk_id=key.walk_id + DRIFT_SUFFIX)
+def drift_key(key: WalkKey, *, is_second: bool = False) -> WalkKey:
+    """The key of a walk's drift report in the ledger, or of the second one, which follows an alarm."""
+    return replace(key, walk_id=key.walk_id + (COLUMNS_SUFFIX if is_second else "") + DRIFT_SUFFIX)
 
 
 def has_reserved(spec: Spec, charge: Charge, *, snapshot: str, ledger: Ledger, walk_id: str) -> bool:

@@ -132,6 +132,8 @@ def watch(
     drift = walk.spec.drift
     if drift is None or not walk.is_drift_report:
         raise LedgerError(f"{walk.spec.dataset}/{walk.snapshot}: no drift report was reserved for this walk")
+    if state is None:
+        walk.require_new_epoch()
     until = next_renewal(walk.spec, datetime.now(UTC).date())
     with walk.reading(snapshot, stage="drift_report") as (curator, _):
         report, after = above_threshold(curator, prior.baseline, drift, state, snapshot=walk.snapshot, until=until)

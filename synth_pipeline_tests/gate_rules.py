@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PRIVATE_ROOMS = ("privacy", "snapshot", "profile", "encode", "generate", "audit", "benchmark")
+PRIVATE_ROOMS = ("privacy", "snapshot", "profile", "encode", "generate", "audit", "benchmark", "drift")
 
 CLAIMS = {
     "privacy/gate/output.py": "the line that says where output is kept",
@@ -17,6 +17,8 @@ CLAIMS = {
     "orchestration/asset_options.py": "that a stage waits for its turn",
     "orchestration/released_assets.py": "post-processing of a released generator",
     "orchestration/audit_assets.py": "the audit of released data",
+    "orchestration/drift_assets.py": "a decision, which is made from released facts, and charges",
+    "orchestration/drift_display.py": "a drift report, which is measured under DP",
     "orchestration/checks.py": "what an expectation observed in a synthetic table",
     "orchestration/tracking.py": "public facts of a walk, its released generator",
     "orchestration/resources.py": "the share of a stage's work that is done",
@@ -112,7 +114,10 @@ REVIEWED: dict[str, set[str]] = {
     "snapshot/take.py": {"self.fingerprint[:12]"},  # keyed
     "snapshot/dtypes.py": {"', '.join(missing)", "ordered", "values.dtype.categories.dtype"},
     "snapshot/key.py": {"len(key)", "mode & 511", "secrets.token_hex(8)"},
+    "drift/decision.py": {"prior.version"},
     "generate/engine_registry.py": {"kind"},
+    "generate/measured.py": {"name"},  # of an array in a generator's file
+    "generate/plan.py": {"drift.epsilon", "whole.epsilon"},  # of a specification
     "generate/pate_gan/config.py": {"name", "value"},
     "generate/hybrid/config.py": {"name", "getattr(self, name)", "self.clip_norm"},
     "generate/autoregressive/config.py": {"self.network", "' or '.join(get_args(Network))"},
@@ -146,6 +151,7 @@ REVIEWED: dict[str, set[str]] = {
     "benchmark/scorecard.py": {"first['msg']", "place"},  # a scorecard file that does not parse
     "benchmark/utility.py": {"learner.replace('_', ' ')", "'real' if source == 'trtr' else 'synthetic'"},
     "profile/build.py": {"name"},
+    "profile/refresh.py": {"', '.join(names)", "', '.join(columns)"},  # of columns
     "benchmark/target.py": {"kind"},
 }
 """Expressions in messages of one module that were read and found to be names, parameters, or counts of rows (which the gate masks)."""

@@ -161,6 +161,9 @@ def _steady(spec: Spec, prior: PriorFacts, report: DriftReport) -> _Wish:
     if report.mode == "sparse_vector":
         return _Wish("reuse", f"No alarm against {prior.snapshot}; release {prior.version} stands")
     why = f"No drift against {prior.snapshot} (overall p = {report.overall_p:.3g}, alarm at {report.alpha:g})"
+    expected = [column.name for column in report.columns if column.is_ignored and column.adjusted_p <= report.alpha]
+    if expected:
+        why += f"; {_list(expected)} moved, as expected, and stays as in {prior.snapshot}"
     fresh = float(report.rows.values[0])
     noise = math.hypot(report.rows.sigma, report.prior_rows.sigma)
     moved = abs(fresh - prior.rows)

@@ -163,7 +163,7 @@ def _digest(watched: Watched) -> str:
 
 
 def _report(baseline: Baseline, drift: Drift, state: SparseVectorState, snapshot: str) -> DriftReport:
-    """The answer as a report: released values alone. The snapshot that began the epoch carries its event, however often it is told."""
+    """The answer as a report: released values alone. Each carries the event of its epoch, which protects everyone who was compared."""
     rows = Noisy(np.array([baseline.profile.rows]), baseline.profile.rows_sigma)
     place = [name for name, _ in state.answers].index(snapshot) + 1
     late = (
@@ -178,7 +178,7 @@ def _report(baseline: Baseline, drift: Drift, state: SparseVectorState, snapshot
         rows=rows,
         prior_rows=rows,
         fresh={},
-        events=(_event(state.threshold.epsilon),) if place == 1 else (),
+        events=(_event(state.threshold.epsilon),),
         warnings=late,
         mode="sparse_vector",
     )

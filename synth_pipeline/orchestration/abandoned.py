@@ -7,6 +7,7 @@ import dagster as dg
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.orchestration.retries import waits_for_retry
 from synth_pipeline.privacy.ledger import Ledger, Reservation
+from synth_pipeline.reserve import root_walk_id
 
 _OVER = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -42,7 +43,7 @@ def _abandoned(
     for record in ledger.walks(dataset):
         if record.status == "reserved":
             key = record.reservation.key
-            run = instance.get_run_by_id(key.walk_id)
+            run = instance.get_run_by_id(root_walk_id(key.walk_id))
             if run is None or waits_for_retry(run) or _has_live_child(instance, run.run_id):
                 continue
             if run.status in _OVER:

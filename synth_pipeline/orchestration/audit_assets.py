@@ -21,7 +21,7 @@ from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
-from synth_pipeline.orchestration.drift_assets import settled
+from synth_pipeline.orchestration.drift_assets import AUDITED, settled
 from synth_pipeline.orchestration.in_force import prior_audit
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.made import Made, one_origin
@@ -83,6 +83,7 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
         record.audited(audited)
         entries = {
             **found.entries,
+            **({"audited": Released(AUDITED)} if found.decision.kind == "refresh" else {}),
             "lower_bound": Released(audited.lower_bound.epsilon),
             "confidence": Released(audited.lower_bound.confidence),
             "claimed_epsilon": Released(audited.claimed_epsilon),

@@ -37,6 +37,10 @@ from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
 DECISION_TAG = "synth_pipeline/decision"
+AUDITED = (
+    "a fit from nothing by the same engine at a refit's budget; not the drift report, nor what a refresh asks otherwise"
+)
+"""What the audit of a refresh ran."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,8 @@ class Settled:
         if self.prior is None or self.decision.kind not in ("refresh", "resample"):
             return {}
         words = "the people of its snapshot are protected by its own certificate"
-        return {"buildsOn": {"release": self.prior.version, "how": self.decision.kind, "note": words}}
+        builds_on = {"release": self.prior.version, "how": self.decision.kind, "note": words}
+        return {"buildsOn": builds_on} | ({"audited": AUDITED} if self.decision.kind == "refresh" else {})
 
     def people(self, model: ReleasedModel) -> float:
         """Noisy number of people (of rows, where each is one) that the table is sized by."""
@@ -140,6 +145,24 @@ def settled(spec: Spec, home: Home, snapshot: str, origin: Origin) -> Settled:
     return Settled(made.value.decision, made.value.report, made.value.prior)
 
 
+def _under_epoch(spec: Spec, home: Home, prior: PriorFacts, origin: Origin) -> reserve.Walk:
+    """The drift report of a walk that reserved none of its own.
+
+    Raises:
+        LedgerError: if no epoch covers it, such as where its reservation was given back, or a release came into force since it began.
+    """
+    snapshot, walk_id = origin.walk.snapshot, origin.walk.walk_id
+    own = open_ledger(home.ledger).find(origin.walk)
+    is_whole = own is not None and own.reservation.number == origin.reservation
+    walk = None if is_whole else report_under_epoch(spec, home, prior, snapshot=snapshot, walk_id=walk_id)
+    if walk is None:
+        raise LedgerError(
+            f"{spec.dataset}/{snapshot}: no drift report is reserved for this walk, and release {prior.version} is in force; start again "
+            f"from {spec.dataset}/real_snapshot, which reserves anew"
+        )
+    return walk
+
+
 def _drift_report(spec: Spec) -> dg.AssetsDefinition:
     words = "The fresh snapshot against the release in force, under DP: what moved, whether that is more than chance, and what follows."
 
@@ -158,13 +181,13 @@ def _drift_report(spec: Spec) -> dg.AssetsDefinition:
             walk = reserve.resume_drift_report(
                 spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, journals=journals_of(home)
             )
-            if walk is None and prior is not None and ledger.find(origin.walk) is None:
-                walk = report_under_epoch(spec, home, prior, snapshot=snapshot, walk_id=walk_id)
+            if walk is None and prior is not None and stages.is_compared(spec, prior, snapshot):
+                walk = _under_epoch(spec, home, prior, origin)
             report, seen = None, {}
             if walk is not None and prior is not None:
                 tell, base = runtime.teller("drift_report", event_log(context)), load_prior(home, spec, prior)
                 report = drift_found(walk, home, real_snapshot.value, base, progress=tell)
-                seen = drift_entries(report, base.model.profile)
+                seen = drift_entries(report, base.model.profile, spec)
             decision = stages.settle(
                 spec, snapshot=snapshot, walk_id=walk_id, ledger=ledger, prior=prior, report=report
             )

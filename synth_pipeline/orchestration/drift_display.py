@@ -7,25 +7,27 @@ from synth_pipeline.drift.report import ColumnDrift, DriftReport
 from synth_pipeline.orchestration.display import markdown_table, sparkline
 from synth_pipeline.orchestration.metadata import Entry
 from synth_pipeline.privacy.gate import Released
+from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
 
 
-def drift_entries(report: DriftReport, prior: Profile) -> dict[str, Entry]:
+def drift_entries(report: DriftReport, prior: Profile, spec: Spec) -> dict[str, Entry]:
     """What a drift report shows.
 
     Args:
         report: the report.
         prior: profile of the release that the snapshot was compared with.
+        spec: the dataset's specification, for the units of its columns.
     """
     shown: dict[str, Entry] = {
         "drifted": Released(", ".join(report.drifted) or "nothing"),
-        "p_value": Released(report.overall_p),
+        "p_value": Released(float(f"{report.overall_p:.3g}")),
         "alpha": Released(report.alpha),
         "rows_noisy": Released(round(float(report.rows.values[0]))),
         "rows_before_noisy": Released(round(float(report.prior_rows.values[0]))),
     }
     if report.columns:
-        shown["columns"] = Released(_column_table(report, prior))
+        shown["columns"] = Released(_column_table(report, prior, spec))
     if report.pairs:
         shown["pairs"] = Released(_pair_table(report))
     if report.schema:
@@ -36,7 +38,7 @@ def drift_entries(report: DriftReport, prior: Profile) -> dict[str, Entry]:
     return shown
 
 
-def _column_table(report: DriftReport, prior: Profile) -> dg.MetadataValue:
+def _column_table(report: DriftReport, prior: Profile, spec: Spec) -> dg.MetadataValue:
     head = ["column", "verdict", "p (Holm)", "before", "now", "PSI", "JS distance", "TVD [95 %]", "Wasserstein-1"]
     rows = [
         (
@@ -47,17 +49,25 @@ def _column_table(report: DriftReport, prior: Profile) -> dg.MetadataValue:
             column.psi.value,
             column.js_distance.value,
             str(column.tvd),
-            "" if column.wasserstein is None else f"{column.wasserstein.value:.3g} {column.unit}".strip(),
+            _distance(column, spec),
         )
         for column in sorted(report.columns, key=lambda column: column.adjusted_p)
     ]
     return markdown_table(head, rows)
 
 
+def _distance(column: ColumnDrift, spec: Spec) -> str:
+    """The Wasserstein distance in the column's unit; empty where its codes have no order."""
+    if column.wasserstein is None:
+        return ""
+    declared = spec.columns[column.name].unit if column.name in spec.columns else None
+    return f"{column.wasserstein.value:.3g} {column.unit or declared or ''}".strip()
+
+
 def _verdict(column: ColumnDrift) -> str:
     if column.is_ignored:
         return "expected to move"
-    return "**drifted**" if column.is_drifted else "no more than chance"
+    return "**drifted**" if column.is_drifted else "no drift"
 
 
 def _bars(name: str, report: DriftReport, prior: Profile) -> tuple[str, str]:
@@ -73,7 +83,7 @@ def _pair_table(report: DriftReport) -> dg.MetadataValue:
     rows = [
         (
             f"{pair.first} × {pair.second}",
-            "**drifted**" if pair.is_drifted else "no more than chance",
+            "**drifted**" if pair.is_drifted else "no drift",
             pair.adjusted_p,
             str(pair.tvd),
             ", ".join(pair.explained_by) or ("how the two belong together" if pair.is_drifted else ""),

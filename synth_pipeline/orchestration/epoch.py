@@ -6,10 +6,10 @@ began, so a snapshot under it has nothing to reserve and nothing to give back.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from synth_pipeline import reserve
 from synth_pipeline import walk as stages
@@ -88,17 +88,18 @@ def drift_found(
     if not needs_columns(spec, prior=prior.facts, report=report):
         return report
     try:
-        second = reserve.open_drift_report(
-            spec,
-            snapshot=walk.snapshot,
-            ledger=walk.ledger,
-            walk_id=walk.key.walk_id,
-            is_second=True,
-            journals=walk.journals,
-        )
+        second = _second_report(walk)
     except BudgetRefused:
         return report  # the decision then knows of the alarm alone
-    return stages.compare(second, snapshot, prior, progress=progress)
+    found = stages.compare(second, snapshot, prior, progress=progress)
+    return replace(found, events=(*report.events, *found.events))
+
+
+def _second_report(walk: reserve.Walk) -> reserve.Walk:
+    """The reservation of a walk's second report, found again where an earlier run of the stage made it."""
+    facts: dict[str, Any] = {"snapshot": walk.snapshot, "ledger": walk.ledger, "walk_id": walk.key.walk_id}
+    facts |= {"is_second": True, "journals": walk.journals}
+    return reserve.resume_drift_report(walk.spec, **facts) or reserve.open_drift_report(walk.spec, **facts)
 
 
 def _stored(home: Home, spec: Spec) -> Epoch | None:

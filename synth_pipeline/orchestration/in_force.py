@@ -12,9 +12,11 @@ from pandas import DataFrame
 
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.drift.decision import PriorFacts
+from synth_pipeline.errors import LedgerError
 from synth_pipeline.generate.measured import measured_by
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
+from synth_pipeline.orchestration.io_managers import read_origin
 from synth_pipeline.orchestration.keys import AssetName
 from synth_pipeline.outcome import Prior
 from synth_pipeline.privacy.ledger import WalkKey
@@ -59,6 +61,7 @@ def load_prior(home: Home, spec: Spec, facts: PriorFacts) -> Prior:
 
     Raises:
         TableError: if they are no longer stored.
+        LedgerError: if a later walk of its snapshot has put others in their place.
     """
     return Prior(facts, _value(home, spec, facts, "profile"), _value(home, spec, facts, "generator"))
 
@@ -79,7 +82,16 @@ def prior_release(home: Home, spec: Spec, facts: PriorFacts) -> Path:
 
 
 def _value(home: Home, spec: Spec, facts: PriorFacts, name: AssetName) -> Any:
-    return home.released.read(CODECS[name].load, spec.dataset, facts.snapshot, name)
+    def load(folder: Path) -> Any:
+        walk = read_origin(folder).walk
+        if release_version(walk.snapshot, walk.walk_id) != facts.version:
+            raise LedgerError(
+                f"{spec.dataset}/{name}: a later walk of snapshot {facts.snapshot!r} replaced what release {facts.version} was made with; "
+                f"walk snapshot {facts.snapshot!r} to its release first"
+            )
+        return CODECS[name].load(folder)
+
+    return home.released.read(load, spec.dataset, facts.snapshot, name)
 
 
 def _read_note(folder: Path) -> PriorFacts:

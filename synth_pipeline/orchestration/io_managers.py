@@ -57,12 +57,16 @@ class ZoneIOManager(dg.ConfigurableIOManager):
         return home.private if self.zone == "private" else home.released
 
 
+def read_origin(folder: Path) -> Origin:
+    """Which walk made the value that is stored in a folder."""
+    return Origin.from_json(json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8")))
+
+
 def made_loader(name: AssetName) -> Callable[[Path], Made[Any]]:
     """What reads the stored value of an asset, and which walk made it, from its folder."""
 
     def load(folder: Path) -> Made[Any]:
-        origin = Origin.from_json(json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8")))
-        return Made(CODECS[name].load(folder), origin)
+        return Made(CODECS[name].load(folder), read_origin(folder))
 
     return load
 

@@ -57,7 +57,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         record.opened(walk, snapshot.fingerprint)
         entries = {
             "plan": Released(display.charge_table(walk.plan.all_lines)),
-            "epsilon_reserved": Released(walk.epsilon),
+            "epsilon_reserved": Released(walk.epsilon if walk.named is None else 0.0),  # an epoch is paid for already
             "delta": Released(walk.plan.budget.delta),
             "ledger": Released(display.ledger_table(ledger.history(spec.dataset), walk.reservation.number)),
             "fingerprint": Released(snapshot.fingerprint),

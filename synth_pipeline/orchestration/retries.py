@@ -70,7 +70,7 @@ def journals_of(home: Home) -> Path:
 
 def forget_journals(home: Home, origin: Origin) -> None:
     """Remove the journals of a walk: its generator is stored, and Dagster has noted it, so nothing of it is asked again."""
-    for key in (origin.walk, drift_key(origin.walk)):
+    for key in (origin.walk, drift_key(origin.walk), drift_key(origin.walk, is_second=True)):
         remove_journals(journals_of(home), key)
 
 

@@ -55,7 +55,8 @@ class ReleaseFacts:
         events: every DP event that ran, as `Event.to_dict` gives it.
         epsilon: ε of the walk's budget.
         delta: δ of the walk.
-        composed_epsilon: ε that is proven at δ, that of the plan whose pool paid every answer; at most `epsilon`.
+        composed_epsilon: ε that is proven at δ, of what its drift report asked and of the plan whose pool paid every answer after it. At
+            most `epsilon`, unless a second report followed an alarm, or a generator is kept whose walk set nothing aside for a report.
         accountant: how it was composed.
         snapshot_fingerprint: keyed HMAC of the snapshot; tells two snapshots apart, and nothing about their rows without the key.
         code_version: version of the code that made it.

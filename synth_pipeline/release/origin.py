@@ -10,6 +10,7 @@ from typing import Any
 
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.generate.plan import make_plan
+from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger.contract import WalkKey
 from synth_pipeline.release.facts import ReleaseFacts
@@ -62,7 +63,6 @@ def release_facts(  # noqa: PLR0913  (a release states many facts)
         extra: further released facts.
     """
     privacy = model.spec.privacy
-    composed = make_plan(model.spec, share=model.share).epsilon if drift else model.epsilon
     return ReleaseFacts(
         dataset=model.spec.dataset,
         version=release_version(walk_key.snapshot, walk_key.walk_id),
@@ -71,7 +71,7 @@ def release_facts(  # noqa: PLR0913  (a release states many facts)
         events=[event.to_dict() for event in (*drift, *model.events)],
         epsilon=privacy.epsilon,
         delta=privacy.delta,
-        composed_epsilon=composed,
+        composed_epsilon=proven_epsilon(model, drift),
         accountant=ACCOUNTANT,
         snapshot_fingerprint=fingerprint,
         code_version=walk_key.code_version,
@@ -87,6 +87,17 @@ def release_facts(  # noqa: PLR0913  (a release states many facts)
         audit=audit_facts(audit) if audit is not None else None,
         extra=dict(extra or {}),
     )
+
+
+def proven_epsilon(model: ReleasedModel, drift: Sequence[Event] = ()) -> float:
+    """Composed ε of a drift report and the plan of the model after it, at the walk's δ.
+
+    The report's questions hang on no answer, so they count as what they were: the model may be of an earlier walk that planned no report,
+    and a second report may have followed an alarm.
+    """
+    if not drift:
+        return model.epsilon
+    return composed_epsilon((*drift, *make_plan(model.spec, share=model.share).events), model.spec.privacy.delta)
 
 
 def audit_facts(audit: MechanismAudit) -> dict[str, Any]:

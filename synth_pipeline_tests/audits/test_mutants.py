@@ -188,8 +188,8 @@ def test_the_delta_of_discovery_left_out_of_the_plan(monkeypatch: pytest.MonkeyP
 
 
 def test_a_choice_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    def best(scores: np.ndarray, *, epsilon: float, stage: str, purpose: str, **_: object) -> Choice:
-        return Choice(int(np.argmax(scores)), ExponentialEvent(epsilon=epsilon, stage=stage, purpose=purpose))
+    def best(scores: np.ndarray, *, epsilon: float, **_: object) -> Choice:
+        return Choice(int(np.argmax(scores)), ExponentialEvent(epsilon=epsilon))
 
     monkeypatch.setattr(desk, "choose", best)
     assert kinds(audited("mst")) == {"choice of another law"}

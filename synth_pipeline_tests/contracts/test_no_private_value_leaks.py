@@ -81,7 +81,8 @@ def test_no_exact_count_of_the_split_is_anywhere_but_in_the_private_zone(trace, 
     count = json.loads(file.read_text())["counts"][which]
     assert 1_000 < count < ROWS
     (profile,) = trace.folder.glob("home/released/marked/*/profile/profile.json")
-    if exact(count).search(profile.read_bytes()):
+    noisy = round(json.loads(profile.read_bytes())["rows"])
+    if noisy == count or exact(count).search(profile.read_bytes()):
         pytest.skip("a noisy answer happens to be the exact one: noise is 0 now and then, or it would not be noise")
     assert trace.leaks(exact(count), in_cells=False) == []
 

@@ -1,5 +1,7 @@
 """Snapshot after snapshot through Dagster: what is found decides what is trained, what is charged, and which release is in force."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -72,7 +74,9 @@ def decision(place: Place, name: str) -> Decision:
 
 def reserved(place: Place) -> list[float]:
     """ε of every walk that was charged, in order."""
-    return [round(walk.reservation.charge.epsilon, 2) for walk in open_ledger(place.home.ledger).account("clinic").walks]
+    return [
+        round(walk.reservation.charge.epsilon, 2) for walk in open_ledger(place.home.ledger).account("clinic").walks
+    ]
 
 
 def standing(place: Place):
@@ -101,7 +105,9 @@ def test_a_first_snapshot_is_fitted_and_charged_without_a_drift_report(walked):
     place, _ = walked
     assert decision(place, "first").kind == "refit"
     assert stored(place, "first", "drift_report").report is None
-    assert reserved(place)[0] == pytest.approx(1.91, abs=0.01)  # what the drift report would cost is set aside all the same
+    assert reserved(place)[0] == pytest.approx(
+        1.91, abs=0.01
+    )  # what the drift report would cost is set aside all the same
 
 
 def test_a_snapshot_of_the_same_population_keeps_the_release_at_the_cost_of_the_report(walked):
@@ -135,8 +141,6 @@ def test_what_moved_is_measured_anew_for_a_share_of_the_budget(walked):
 
 
 def test_the_certificate_of_a_refresh_states_the_drift_report_and_what_it_builds_on(walked):
-    import json
-
     place, _ = walked
     content = json.loads((stored(place, "moved", "release") / "certificate.json").read_text())["predicate"]
     stages = {event["stage"] for event in content["mechanisms"]}
@@ -180,9 +184,31 @@ def test_one_charge_watches_many_snapshots_of_the_same_people_up_to_the_first_al
     assert walk(place, "first", visits(seed=0)) is None
     assert [walk(place, name, visits(seed=seed)) for seed, name in enumerate(("second", "third"), 1)] == [None, None]
     assert [decision(place, name).kind for name in ("second", "third")] == ["reuse", "reuse"]
-    assert reserved(place) == [pytest.approx(1.91, abs=0.01), 0.5]  # the second begins the epoch, the third is covered by it
+    assert reserved(place) == [
+        pytest.approx(1.91, abs=0.01),
+        0.5,
+    ]  # the second begins the epoch, the third is covered by it
     assert walk(place, "moved", visits(seed=3, moved=0.9)) is None
     assert decision(place, "moved").kind == "refit"
     assert reserved(place)[2:] == [pytest.approx(1.91, abs=0.01)]
     walks = open_ledger(place.home.ledger).account("clinic").walks
     assert walks[1].reservation.blocks == ("all",)
+    certificate = json.loads((stored(place, "moved", "release") / "certificate.json").read_text())["predicate"]
+    asked = [event["stage"] for event in certificate["mechanisms"]]
+    assert (
+        "drift_report" in asked
+    )  # the alarm hangs on this snapshot's rows, though another walk paid for the threshold
+    assert certificate["composedEpsilon"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_after_an_alarm_a_refresh_measures_the_columns_at_a_charge_of_its_own_which_its_certificate_states(tmp_path):
+    place = drifting_place(tmp_path, drift={"mode": "sparse_vector"}, cap={"epsilon": 8.0})
+    assert walk(place, "first", visits(seed=0)) is None
+    assert walk(place, "moved", visits(seed=3, moved=0.9)) is None
+    assert decision(place, "moved").kind == "refresh"
+    assert reserved(place)[1:3] == [0.5, 0.5]
+    certificate = json.loads((stored(place, "moved", "release") / "certificate.json").read_text())["predicate"]
+    kinds = {event["kind"] for event in certificate["mechanisms"] if event["stage"] == "drift_report"}
+    assert kinds == {"above_threshold", "discrete_gaussian"}
+    assert 1.3 < certificate["composedEpsilon"] < 1.5  # two reports of ε = .5, and half of what is left
+    assert certificate["extra"]["audited"].startswith("a fit from nothing")
