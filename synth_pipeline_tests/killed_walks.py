@@ -37,7 +37,8 @@ class Window:
 
     Attributes:
         after: "step" (an asset's step began), "asked" (an answer is on disk), "torn" (half of one is), "marked" (the ledger knows that a
-            stage reads), "committed" (the ledger has what ran), "stored" (an asset's value is in its place), "never".
+            stage reads), "committed" (the ledger has what ran), "stored" (an asset's value is in its place),
+            "bundled" (the release is in its folder, and nothing has noted it), "never".
         name: which asset or stage.
         answers: of "asked" and "torn": how many answers there were before.
         seconds: how long after.
@@ -161,6 +162,10 @@ def _arm(window: Window) -> None:
             _after(StoredLedger, kind, window, lambda *_, **asked: asked.get("stage", window.name) == window.name)
         case "asked" | "torn":
             _arm_answer(window)
+        case "bundled":
+            from synth_pipeline import walk
+
+            _after(walk, "assemble", window, lambda *_, **__: True)
         case "stored":
             from synth_pipeline.integrations.stores import FolderStore
 

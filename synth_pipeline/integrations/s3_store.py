@@ -25,6 +25,7 @@ from synth_pipeline.integrations.s3_objects import S3Objects, folder_facts
 from synth_pipeline.integrations.s3_place import S3Options, S3Place
 from synth_pipeline.integrations.store_contract import nothing_there, require_names, told_disk_faults
 from synth_pipeline.release.draft import draft_prefix, sweep_drafts
+from synth_pipeline.release.verify import same_release
 
 POINTER, COMPLETE = "current.json", "complete.json"
 _VALUE = "value"
@@ -133,6 +134,8 @@ class S3Store:
     def keep_bundle(self, folder: Path, *parts: str) -> S3Place:
         """Store a finished release under its plain name: its files first, and last an object that says that they are all there.
 
+        A walk that was cut off afterwards makes its release once more: then the one that is stored stands.
+
         Raises:
             StoreError: if another release is stored there, or the bucket cannot be written.
         """
@@ -140,6 +143,9 @@ class S3Store:
         files = folder_facts(folder)
         before = self._objects.get_json(place / COMPLETE)
         if before is not None and before["files"] != files:
+            with self._scratch(place) as stored:
+                if same_release(self.fetch_bundle(place, stored), folder):
+                    return place
             raise StoreError(f"store: {place}: this version exists; a release is never overwritten: make a new version")
         self._objects.upload(folder, place, files)
         self._objects.put_json(place / COMPLETE, {"files": files})

@@ -1,6 +1,7 @@
 """The bundle of a release: data, schema, certificate, datasheet and report in one folder, written whole or not at all.
 
-Only public and released facts are in it. An existing version is never overwritten.
+Only public and released facts are in it. An existing version is never overwritten. A walk that was cut off after its release was there
+makes it once more: then the one that is there stands.
 """
 
 import json
@@ -21,7 +22,7 @@ from synth_pipeline.release.certificate import claim, claim_digest, statement
 from synth_pipeline.release.datasheet import datasheet
 from synth_pipeline.release.facts import NEIGHBOURS, ReleaseFacts
 from synth_pipeline.release.schema import released_schema
-from synth_pipeline.release.verify import CERTIFICATE, DATA, METADATA_PREFIX, verify_digests
+from synth_pipeline.release.verify import CERTIFICATE, DATA, METADATA_PREFIX, same_release, verify_digests
 
 __all__ = ["ReleaseFacts", "verify_digests", "write_bundle"]
 
@@ -36,10 +37,10 @@ def write_bundle(folder: Path, facts: ReleaseFacts, frame: pd.DataFrame, *, repo
         report: the publishable HTML page (see `report.release_report`).
 
     Returns:
-        The folder.
+        The folder; where the same release is in it already, that one, untouched.
 
     Raises:
-        SynthPipelineError: if the folder exists, or the facts are about another table.
+        SynthPipelineError: if the folder holds anything else, or the facts are about another table.
         CheckFailed: if a blocking expectation failed.
         PrivacyError: if the table is marked as private.
 
@@ -61,8 +62,6 @@ def write_bundle(folder: Path, facts: ReleaseFacts, frame: pd.DataFrame, *, repo
 
 
 def _require_releasable(folder: Path, facts: ReleaseFacts, frame: pd.DataFrame) -> None:
-    if folder.exists():
-        raise SynthPipelineError(f"{folder}: this version exists; a release is never overwritten: make a new version")
     if len(frame) != facts.rows:
         raise SynthPipelineError(
             f"{folder}: the table has {len(frame)} rows and its facts say {facts.rows}; give the table they are about"
@@ -108,13 +107,17 @@ def privacy_metadata(facts: ReleaseFacts, certificate_digest: str) -> dict[str, 
 
 
 def _publish(draft: Path, folder: Path) -> None:
-    """Give the finished draft its name; a folder that came there meanwhile wins."""
+    """Give the finished draft its name; a folder that is there wins, and has to hold the same release."""
     try:
-        draft.rename(folder)  # fails where a folder with anything in it took the name meanwhile
+        draft.rename(folder)  # fails where a folder with anything in it has the name
     except OSError:
-        raise SynthPipelineError(
-            f"{folder}: this version exists; a release is never overwritten: make a new version"
-        ) from None
+        if not folder.exists():
+            raise
+        if not same_release(folder, draft):
+            raise SynthPipelineError(
+                f"{folder}: this version exists; a release is never overwritten: make a new version"
+            ) from None
+        shutil.rmtree(draft)
 
 
 def _json(content: Mapping[str, Any]) -> str:

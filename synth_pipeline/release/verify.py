@@ -49,6 +49,26 @@ def verify_digests(folder: Path) -> list[str]:
     return faults
 
 
+def same_release(first: Path, second: Path) -> bool:
+    """Whether two folders hold the same release, made twice: whole bundles of one table and one claim, but for when each was made.
+
+    Args:
+        first: a release.
+        second: another, or the same.
+    """
+    if verify_digests(first) or verify_digests(second):
+        return False
+    return _bare_claim(first) == _bare_claim(second) and pq.read_table(first / DATA).equals(
+        pq.read_table(second / DATA)
+    )
+
+
+def _bare_claim(folder: Path) -> Mapping[str, Any]:
+    """The claim of a release that is whole, without when it was made."""
+    predicate: dict[str, Any] = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))["predicate"]
+    return {name: fact for name, fact in predicate.items() if name != "createdAt"}
+
+
 def _form(certificate: Mapping[str, Any]) -> Iterator[str]:
     if certificate.get("_type") != STATEMENT_TYPE:
         yield f"{CERTIFICATE}: not an in-toto Statement v1"

@@ -210,5 +210,5 @@ def test_after_an_alarm_a_refresh_measures_the_columns_at_a_charge_of_its_own_wh
     certificate = json.loads((stored(place, "moved", "release") / "certificate.json").read_text())["predicate"]
     kinds = {event["kind"] for event in certificate["mechanisms"] if event["stage"] == "drift_report"}
     assert kinds == {"above_threshold", "discrete_gaussian"}
-    assert 1.3 < certificate["composedEpsilon"] < 1.5  # two reports of ε = .5, and half of what is left
+    assert 1.15 < certificate["composedEpsilon"] < 1.25  # half of the training with two reports; with one it is 1.11
     assert certificate["extra"]["audited"].startswith("a fit from nothing")

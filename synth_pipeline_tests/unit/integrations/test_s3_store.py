@@ -304,6 +304,18 @@ def test_a_release_goes_to_the_bucket_whole_under_its_plain_name_and_is_never_ov
         s3_home.keep_release(bundle("other rows"))
 
 
+def test_a_release_that_is_made_once_more_by_its_walk_stands_in_the_bucket_as_it_is(server, s3_home):
+    def kept(created_at):
+        facts = example_facts(created_at=created_at)
+        folder = s3_home.releases / "clinic" / facts.version
+        return s3_home.keep_release(write_bundle(folder, facts, example_table(), report="<p>report</p>"))
+
+    first = kept("2026-01-02T03:04:05+00:00")
+    objects = server.keys(OPEN_BUCKET)
+    assert str(kept("2026-01-02T03:09:00+00:00")) == str(first)
+    assert server.keys(OPEN_BUCKET) == objects
+
+
 def test_a_release_in_a_folder_stays_where_it_is(tmp_path):
     home = Home.at(tmp_path)
     assert home.keep_release(home.releases / "gss" / "v1") == home.releases / "gss" / "v1"

@@ -11,6 +11,7 @@ from synth_pipeline.drift.decision import PriorFacts
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
+from synth_pipeline.orchestration.drift_assets import _under_epoch as under_epoch_of
 from synth_pipeline.orchestration.in_force import load_prior
 from synth_pipeline.orchestration.io_managers import ORIGIN_FILE
 from synth_pipeline.orchestration.made import Origin
@@ -105,3 +106,18 @@ def test_values_that_a_later_walk_put_in_place_of_the_release_in_force_are_not_t
     facts = PriorFacts("jan-00000000", "jan", 100.0, SPEC.learnt_digest, "maxent", can_refresh=True)
     with pytest.raises(LedgerError, match="later walk"):
         load_prior(home, SPEC, facts)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_walk_without_a_reserved_report_says_how_to_go_on(home, is_whole):
+    """Its reservation was given back, or it reserved the whole walk before there was a release to compare with."""
+    ledger = open_ledger(home.ledger)
+    opened = (reserve.open_walk if is_whole else reserve.open_drift_report)(
+        SPEC, snapshot="s", ledger=ledger, walk_id="w"
+    )
+    origin = Origin(opened.key, opened.reservation.number, "print")
+    if not is_whole:
+        reserve.give_back(opened, "its run ended")
+    facts = PriorFacts("jan-00000000", "jan", 100.0, SPEC.learnt_digest, "maxent", can_refresh=True)
+    with pytest.raises(LedgerError, match="start again from clinic/real_snapshot"):
+        under_epoch_of(SPEC, home, facts, origin)

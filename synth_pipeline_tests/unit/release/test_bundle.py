@@ -149,6 +149,27 @@ def test_an_existing_version_is_never_overwritten(bundle, facts):
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
+def test_a_release_that_is_made_once_more_by_its_walk_stands_as_it_is(bundle, facts):
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    later = replace(facts, created_at="2026-01-02T03:09:00+00:00")
+    assert write_bundle(bundle, later, example_table(), report=PAGE) == bundle
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
+
+
+def test_a_release_of_the_same_table_with_another_claim_is_refused(bundle, facts):
+    with pytest.raises(SynthPipelineError, match="never overwritten"):
+        write_bundle(bundle, replace(facts, ledger_entry="clinic/other/walk"), example_table(), report=PAGE)
+    assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
+
+
+def test_a_release_that_was_tampered_with_is_not_taken_for_the_same(bundle, facts):
+    (bundle / "report.html").write_text("changed")
+    with pytest.raises(SynthPipelineError, match="never overwritten"):
+        write_bundle(bundle, facts, example_table(), report=PAGE)
+    assert (bundle / "report.html").read_text() == "changed"
+
+
 def test_a_failed_write_leaves_nothing(facts, tmp_path):
     broken = replace(facts, extra={"run": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
