@@ -10,7 +10,9 @@ from synth_pipeline.errors import PrivacyError, StoreError, TableError
 from synth_pipeline.integrations import s3_store
 from synth_pipeline.integrations.s3_place import S3Options, S3Place
 from synth_pipeline.integrations.stores import Home, S3Store, is_owner_only, place_of
+from synth_pipeline.release.bundle import write_bundle
 from synth_pipeline_tests.object_server import CREDENTIALS, running_object_server
+from synth_pipeline_tests.released_example import example_facts, example_table
 
 BUCKET, OPEN_BUCKET = "synth-private-zone", "synth-released-zone"
 
