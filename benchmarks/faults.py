@@ -3,7 +3,6 @@
     python -m benchmarks.faults kill --walks 20 --drift --out kills.jsonl
     python -m benchmarks.faults full --walks 10 --out full.jsonl        # needs the right to mount a tmpfs
     python -m benchmarks.faults denied --walks 10 --out denied.jsonl    # as root: the walk runs as another user
-    python -m benchmarks.faults table *.jsonl
 
 One home, snapshot after snapshot. A walk runs in a process of its own and tells when a stage begins. Then, after a random time within what
 the stage takes, its process is killed from outside (`kill`), the file system of its whole home, ledger and Dagster's records included, is
@@ -12,9 +11,7 @@ After every end everything stored is read; after the last one the books are.
 """
 
 import argparse
-import ctypes
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -22,19 +19,16 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 
+from benchmarks.fault_walks import stage_under_way, start_walk
 from synth_pipeline.orchestration import launch
 from synth_pipeline.orchestration.codecs import CODECS
-from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.retries import journals_of
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.verify import verify_digests
@@ -53,11 +47,7 @@ _STAGES = (
 _FAULTS_OF_A_WALK = (
     3  # a walk is gone on with three times; then, by design, a new one is opened (orchestration.unfinished)
 )
-_CAPABILITIES_3, _OVERRIDES = (
-    0x20080522,
-    0b110,
-)  # of <linux/capability.h>: version 3; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-_TMPFS_MIB, _PATIENCE_SECONDS = 64, 300.0
+_TMPFS_MIB = 64
 _DRIFTING = {
     "columns": {
         "age": {"kind": "integer", "min": 0, "max": 99},
@@ -105,68 +95,6 @@ class Ended:
     said: list[str]
 
 
-def _stage_told(place: Place, stage: str | None, fault: str, told: Connection) -> None:
-    """The command `run`, in this process, that tells when a stage begins; then why it failed, or nothing."""
-    if fault == "denied":
-        _give_up_rights()
-    real = dg.DagsterInstance.handle_new_event
-
-    def watched(self: dg.DagsterInstance, event: dg.EventLogEntry, **more: object) -> object:
-        found, said = real(self, event, **more), event.dagster_event  # pyright: ignore[reportArgumentType]
-        if said is not None and said.event_type_value == "STEP_START" and str(said.step_key).endswith(f"__{stage}"):
-            told.send("began")
-        return found
-
-    dg.DagsterInstance.handle_new_event = watched  # pyright: ignore[reportAttributeAccessIssue]
-    launch.StageRuntime = partial(StageRuntime, audit_runs=300)  # pyright: ignore[reportAttributeAccessIssue]
-    try:
-        launch.run_walk("clinic", home=place.home.folder, own=place.own)
-        told.send("done")
-    except BaseException as failure:  # noqa: BLE001  (whatever it is, it is counted)
-        told.send(f"{type(failure).__name__}: {failure}")
-
-
-def _give_up_rights() -> None:
-    """What root may do to files in spite of their modes: given up by this thread, and by those that it starts."""
-    libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets) == 0:
-        sets[0] &= ~_OVERRIDES
-        if libc.capset(header, sets):
-            raise OSError(ctypes.get_errno(), "capset")
-
-
-def _start(place: Place, stage: str | None, fault: str, strike: Callable[[int], None]) -> str:
-    """Start a walk, strike once a stage has begun, and wait for its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["synth_pipeline.orchestration.preload", "benchmarks.faults"])
-    here, there = context.Pipe()
-    process = context.Process(target=_stage_told, args=(place, stage, fault, there))
-    process.start()
-    there.close()
-    said = ""
-    with suppress(EOFError):
-        while not said or said == "began":
-            if not here.poll(_PATIENCE_SECONDS):
-                process.kill()
-                return "hangs"
-            said = here.recv()
-            if said == "began":
-                strike(process.pid or 0)
-    process.join(_PATIENCE_SECONDS)
-    return "killed" if process.exitcode == -signal.SIGKILL else said
-
-
-def _under_way(place: Place) -> str:
-    """The stage that the last run had begun and not ended."""
-    with launch.open_instance(place.home) as instance:
-        run = instance.get_runs(limit=1)[0]
-        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
-    begun = [event.step_key for event in events if event.event_type_value == "STEP_START"]
-    ended = {event.step_key for event in events if event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE")}
-    return next((str(key).split("__")[-1] for key in begun if key not in ended), "between")
-
-
 def _half_written(place: Place, snapshot: str) -> Iterator[str]:
     for store in (place.home.private, place.home.released):
         for name, codec in CODECS.items():
@@ -204,7 +132,7 @@ class Injector:
             return frame
         if self.number % 2:
             frame.loc[:1000, "ward"] = "C"
-        return frame[["age", "ward", "insured"]]
+        return frame.loc[:, ["age", "ward", "insured"]]
 
     def walk(self, stages: Sequence[str]) -> Ended:
         """A snapshot arrives and is walked, with a fault in each of some stages, in their order."""
@@ -215,16 +143,19 @@ class Injector:
         last = "not ended"
         for stage in [*stages, None]:
             if stage is None:
-                last = _start(self.place, None, self.fault, lambda _: None)
+                last = start_walk(self.place, None, self.fault, lambda _: None)
                 break
             seconds = self.random.uniform(0.0, 1.4 * self.seconds.get(stage, 1.0))
             with self._striking(seconds, snapshot) as strike:
-                ended = _start(self.place, stage, self.fault, strike)
+                ended = start_walk(self.place, stage, self.fault, strike)
             half += _half_written(self.place, snapshot)
             if ended == "done":
                 last = ended
                 break
-            met.append(_under_way(self.place) if ended == "killed" else stage)
+            met.append(stage_under_way(self.place) if ended == "killed" else stage)
+            if met[-1] == "over":
+                last = "done"
+                break
             if ended != "killed":
                 said.append(ended.splitlines()[0][:200])
         if last != "done":
@@ -276,7 +207,7 @@ class Injector:
                     self.seconds[name] = min(took, self.seconds.get(name, took))
 
     @contextmanager
-    def _striking(self, seconds: float, snapshot: str) -> Iterator[Callable[[int], None]]:
+    def _striking(self, seconds: float, snapshot: str) -> Generator[Callable[[int], None]]:
         home = self.place.home
         stores = [store.root / "clinic" / snapshot for store in (home.private, home.released)]
         zones = self.random.sample([*stores, home.releases / "clinic", journals_of(home) / "clinic"], 2)
@@ -312,7 +243,7 @@ class Injector:
 
 
 @contextmanager
-def _folder(fault: str) -> Iterator[Path]:
+def _folder(fault: str) -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         folder.chmod(0o755)
