@@ -36,8 +36,8 @@ class Window:
     """When a process dies.
 
     Attributes:
-        after: "step" (an asset's step began), "asked" (an answer is on disk), "torn" (half of one is), "marked" (the ledger knows that a
-            stage reads), "committed" (the ledger has what ran), "stored" (an asset's value is in its place),
+        after: "step" (an asset's step began), "made" (it ended), "asked" (an answer is on disk), "torn" (half of one is), "marked" (the
+            ledger knows that a stage reads), "committed" (the ledger has what ran), "stored" (an asset's value is in its place),
             "bundled" (the release is in its folder, and nothing has noted it), "never".
         name: which asset or stage.
         answers: of "asked" and "torn": how many answers there were before.
@@ -156,7 +156,9 @@ def _arm(window: Window) -> None:
     """Have this process die at a window."""
     match window.after:
         case "step":
-            _after(dg.DagsterInstance, "handle_new_event", window, _begins(window.name))
+            _after(dg.DagsterInstance, "handle_new_event", window, _tells("STEP_START", window.name))
+        case "made":
+            _after(dg.DagsterInstance, "handle_new_event", window, _tells("STEP_SUCCESS", window.name))
         case "marked" | "committed":
             kind = {"marked": "mark_read", "committed": "commit"}[window.after]
             _after(StoredLedger, kind, window, lambda *_, **asked: asked.get("stage", window.name) == window.name)
@@ -172,12 +174,12 @@ def _arm(window: Window) -> None:
             _after(FolderStore, "write", window, lambda *asked, **_: asked[-1] == window.name)
 
 
-def _begins(name: str):
-    def begins(_, event, **__) -> bool:
+def _tells(event_type: str, name: str):
+    def tells(_, event, **__) -> bool:
         said = event.dagster_event
-        return said is not None and said.event_type_value == "STEP_START" and said.step_key.endswith(f"__{name}")
+        return said is not None and said.event_type_value == event_type and said.step_key.endswith(f"__{name}")
 
-    return begins
+    return tells
 
 
 def _after(owner, method: str, window: Window, is_it) -> None:

@@ -4,8 +4,9 @@ Belongs here: a mark that lives as long as a run's process, and Dagster's launch
 ledger (orchestration).
 
 A mark is a locked file `<DAGSTER_HOME>/workers/<run>`. The operating system drops the lock when the process ends, however it ends, a
-power cut too; a file that nobody locks is that of a dead process. Where the folder is not shared, a run of another machine has no mark
-here, and is taken to be alive: its own launcher (Kubernetes, ECS) watches it.
+power cut too; a file that nobody locks is that of a dead process. A mark is removed once its run's end is recorded: where it could not
+be (a full disk, a database that was away), the run is one without a process. Where the folder is not shared, a run of another machine has
+no mark here, and is taken to be alive: its own launcher (Kubernetes, ECS) watches it.
 """
 
 import fcntl
@@ -14,10 +15,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRun
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
 _FOLDER = "workers"
+_held: list[int] = []  # descriptors of marks that end with this process
 
 
 class WatchedLauncher(DefaultRunLauncher):
@@ -39,12 +41,11 @@ class WatchedLauncher(DefaultRunLauncher):
 
 @contextmanager
 def marked_alive(instance: DagsterInstance, run_id: str) -> Generator[None]:
-    """Hold the mark of a run while the block runs; nothing where the instance has no folder."""
+    """Hold the mark of a run while the block, at the end of which the run is over, runs; nothing where the instance has no folder."""
     if instance.is_ephemeral:
         yield
         return
-    place = _place(instance, run_id)
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = _made_place(instance, run_id)
     with held_lock(place) as descriptor:
         os.write(
             descriptor, str(os.getpid()).encode()
@@ -52,7 +53,22 @@ def marked_alive(instance: DagsterInstance, run_id: str) -> Generator[None]:
         try:
             yield
         finally:
-            place.unlink(missing_ok=True)  # a killed process leaves it
+            if _has_stopped(instance, run_id):
+                place.unlink(missing_ok=True)  # a killed process leaves it
+
+
+def mark_until_exit(instance: DagsterInstance, run_id: str) -> None:
+    """Hold the mark of a run until this process ends: its end is recorded by others in it. A later run removes the mark."""
+    if instance.is_ephemeral:
+        return
+    place = _made_place(instance, run_id)
+    for left in place.parent.iterdir():
+        if left != place and is_dead(instance, left.name) and _has_stopped(instance, left.name):
+            left.unlink(missing_ok=True)
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, str(os.getpid()).encode())
+    _held.append(descriptor)
 
 
 def is_dead(instance: DagsterInstance, run_id: str) -> bool:
@@ -90,6 +106,20 @@ def held_lock(path: Path, *, waiting: Callable[[], None] | None = None) -> Gener
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _has_stopped(instance: DagsterInstance, run_id: str) -> bool:
+    try:
+        run = instance.get_run_by_id(run_id)
+    except Exception:  # noqa: BLE001  (whatever keeps the records is broken, so nothing was recorded)
+        return False
+    return run is None or run.status != DagsterRunStatus.STARTED
+
+
+def _made_place(instance: DagsterInstance, run_id: str) -> Path:
+    place = _place(instance, run_id)
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place
 
 
 def _place(instance: DagsterInstance, run_id: str) -> Path:

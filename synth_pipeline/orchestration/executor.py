@@ -12,7 +12,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
-from synth_pipeline.integrations.run_workers import marked_alive
+from synth_pipeline.integrations.run_workers import mark_until_exit
 
 PRELOADED_MODULES = (
     "synth_pipeline.orchestration",
@@ -25,7 +25,7 @@ PRELOADED_MODULES = (
 
 
 class MarkedExecutor(dg.Executor):
-    """An executor whose process is marked as alive while it executes a run.
+    """An executor whose process is marked as alive from when it executes a run until it ends.
 
     Args:
         inner: what executes the steps.
@@ -46,8 +46,8 @@ class MarkedExecutor(dg.Executor):
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Execute the steps of a plan."""
-        with marked_alive(plan_context.instance, plan_context.run_id):
-            yield from self._inner.execute(plan_context, execution_plan)
+        mark_until_exit(plan_context.instance, plan_context.run_id)
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
 def walk_executor() -> dg.ExecutorDefinition:

@@ -72,8 +72,10 @@ def unfinished_walk(spec: Spec, home: Home, instance: dg.DagsterInstance, partit
     left = tuple(
         key for key in DatasetKeys(spec.dataset).assets(with_drift=spec.drift is not None) if key.path[-1] not in shown
     )
-    if "real_snapshot" not in shown or not left:
+    if "real_snapshot" not in shown or (not left and last.status == dg.DagsterRunStatus.SUCCESS):
         return None
+    if not left:  # cut off between its last asset and its end: the release, made once more, is the one that is there
+        left = (DatasetKeys(spec.dataset).asset("release"),)
     return Unfinished(origin, left, shown, last.run_id)
 
 

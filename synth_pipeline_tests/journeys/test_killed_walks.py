@@ -14,6 +14,7 @@ WINDOWS = (
     Window("committed"),
     Window("stored", "generator"),
     Window("bundled"),
+    Window("made", "release"),
 )
 KILLS_OF_A_WALK = 3
 WALKS = {"real_snapshot": 7, "profile": 7, "generator": 7}  # of other stages 2: what they do again is charged to nobody

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from synth_pipeline.integrations.run_queue import DATASET_TAG
-from synth_pipeline.integrations.run_workers import is_dead, marked_alive
+from synth_pipeline.integrations.run_workers import is_dead, mark_until_exit, marked_alive
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.turn import runs_under_way, stage_turn, walk_turn
@@ -91,6 +91,32 @@ def test_a_run_without_a_mark_on_this_machine_is_taken_to_be_alive(instance):
     assert not is_dead(instance, run.run_id)
 
 
+def started(instance):
+    run = instance.create_run_for_job(walk, tags=walk.tags)
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name), run.run_id)
+    return run
+
+
+def test_a_run_whose_end_could_not_be_recorded_stands_in_nobodys_way(instance):
+    run = started(instance)
+    with marked_alive(instance, run.run_id):
+        assert runs_under_way(instance, "d")
+    assert is_dead(instance, run.run_id)
+    assert runs_under_way(instance, "d") == []
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_the_mark_of_a_process_stays_until_it_ends_and_a_later_one_removes_those_of_runs_that_are_over(instance):
+    over, run = started(instance), started(instance)
+    with marked_alive(instance, over.run_id):
+        pass
+    instance.report_run_canceled(over)
+    mark_until_exit(instance, run.run_id)
+    assert not is_dead(instance, run.run_id)
+    assert not is_dead(instance, over.run_id)  # its mark is gone
+    instance.report_run_canceled(run)
+
+
 def test_an_error_takes_the_mark_with_it(instance):
     with pytest.raises(ZeroDivisionError), marked_alive(instance, "some-run"):
         raise ZeroDivisionError
@@ -157,23 +183,25 @@ def test_a_charged_stage_waits_for_one_that_outlived_its_run(home, holder):
         assert told == ["d: waiting for a stage of an earlier run to end"]
 
 
+TRAINING = """
+import sys, time
+import dagster as dg
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.orchestration.launch import open_instance
+
 @dg.asset(key=["d", "generator"], pool="d_training")
-def training(context):
+def training():
     time.sleep(1)
+
+with open_instance(Home.at(sys.argv[1])) as instance:
+    assert dg.materialize([training], instance=instance).success
+"""
 
 
 def test_a_pool_that_nobody_declared_has_one_place_under_our_settings(home):
     """Two runs without the queue, without the dataset's tag: the pool alone keeps their charged steps apart."""
-
-    def run_one():
-        with open_instance(home) as own:
-            assert dg.materialize([training], instance=own).success
-
-    threads = [threading.Thread(target=run_one) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    runs = [subprocess.Popen([sys.executable, "-c", TRAINING, str(home.folder)]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
     with open_instance(home) as instance:
         steps = [instance.get_run_step_stats(run.run_id)[0] for run in instance.get_runs()]
     first, second = sorted(steps, key=lambda stats: stats.start_time)
