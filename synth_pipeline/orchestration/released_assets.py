@@ -15,11 +15,11 @@ from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.checks import check_results, check_specs
 from synth_pipeline.orchestration.codecs import Outcomes
-from synth_pipeline.orchestration.drift_assets import settled
+from synth_pipeline.orchestration.drift_assets import Settled, settled
 from synth_pipeline.orchestration.in_force import in_force, note_in_force, prior_release, prior_table
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.made import Made, one_origin
-from synth_pipeline.orchestration.metadata import event_log
+from synth_pipeline.orchestration.metadata import Entry, event_log
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.orchestration.retries import forget_journals
 from synth_pipeline.orchestration.tracking import WalkRecord
@@ -184,15 +184,10 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         found = settled(spec, home, context.partition_key, origin)
         record = WalkRecord(context, tracking, origin)
         if found.decision.kind == "reuse" and found.prior is not None:
-            standing = prior_release(home, spec, found.prior)
+            place = prior_release(home, spec, found.prior)
             record.released({}, {"release": Released(found.prior.version)})
-            entries = {
-                **found.entries,
-                "release": Released(dg.MetadataValue.path(str(standing))),
-                "version": Released(found.prior.version),
-                **record.entries,
-            }
-            return gate(home, context).materialized(Made(standing, origin), entries)
+            told = {**found.entries, **_named(place, found.prior.version), **record.entries}
+            return gate(home, context).materialized(Made(place, origin), told)
         facts = stages.release_facts(
             origin.walk,
             generator.value,
@@ -204,18 +199,14 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
             extra=found.lineage,
         )
         folder = home.keep_release(stages.assemble(facts, frame, releases=home.releases))
-        standing = in_force(home, spec)
-        is_newest = spec.drift is None or standing in (None, found.prior) or standing.snapshot == context.partition_key
-        if is_newest:  # else a later snapshot was released meanwhile: this one would take its place
-            note_in_force(home, generator.value, walk=origin.walk, rows=found.people(generator.value))
+        _put_in_force(spec, home, found, generator)
         record.released({"epsilon_composed": Released(facts.composed_epsilon)}, {"release": Released(facts.version)})
         entries = {
             **found.entries,
-            "release": Released(dg.MetadataValue.path(str(folder))),
-            "version": Released(facts.version),
+            **_named(folder, facts.version),
             "epsilon": Released(facts.composed_epsilon),
             "delta": Released(facts.delta),
-            "charged": Released(display.event_table(generator.value.events)),
+            "charged": Released(display.event_table((*found.events, *generator.value.events))),
             "ledger": Released(
                 display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)
             ),
@@ -225,3 +216,15 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         return gate(home, context).materialized(Made(folder, origin), entries)
 
     return release
+
+
+def _named(place: object, version: str) -> dict[str, Entry]:
+    """Where a release lies, and its name."""
+    return {"release": Released(dg.MetadataValue.path(str(place))), "version": Released(version)}
+
+
+def _put_in_force(spec: Spec, home: Home, found: Settled, generator: Made[ReleasedModel]) -> None:
+    """Note a release as the one in force, unless a later snapshot was released meanwhile, whose place it would take."""
+    standing, walk = in_force(home, spec), generator.origin.walk
+    if spec.drift is None or standing in (None, found.prior) or standing.snapshot == walk.snapshot:
+        note_in_force(home, generator.value, walk=walk, rows=found.people(generator.value))
