@@ -58,6 +58,10 @@ class ModelError(SynthPipelineError, ValueError):
     """A saved generator cannot be read, or does not fit the request."""
 
 
+class SigningError(SynthPipelineError, ValueError):
+    """A key or its passphrase cannot be read or does not fit, or a signed text is not what was signed."""
+
+
 class LedgerError(SynthPipelineError, RuntimeError):
     """The budget ledger cannot be read, is in use, or its chain of entries is broken."""
 
@@ -74,5 +78,11 @@ class BudgetRefused(SynthPipelineError, RuntimeError):
 
 class CheckFailed(SynthPipelineError, RuntimeError):
     """A blocking check failed; the release was stopped."""
+
+    exit_code = EXIT_CHECK_FAILED
+
+
+class ApprovalRefused(SynthPipelineError, RuntimeError):
+    """A release may not be approved, withdrawn or used: by this key, in its state, or at this time."""
 
     exit_code = EXIT_CHECK_FAILED

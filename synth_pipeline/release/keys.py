@@ -1,0 +1,149 @@
+"""Signing keys: Ed25519, the private half under a passphrase in a file of its owner alone, the public half beside it.
+
+Belongs here: making, writing and reading keys. Does not: what is signed (envelope), or who may approve (approval).
+
+A public key is one text: `read_public_key` refuses every other spelling of the same key, so that a changed byte of its file is seen.
+
+Source:
+    Josefsson and Liusvaara 2017, RFC 8032 (Ed25519); RFC 8410 (its PEM forms); PKCS #8 with PBES2 for the private half.
+"""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synth_pipeline.errors import SigningError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+PUBLIC_SUFFIX = ".pub"
+SHORTEST_PASSPHRASE = 12
+_KEY_ID_DIGITS = 32
+
+
+def new_key(path: Path, passphrase: str) -> Path:
+    """Make a key pair: the private half at a path (mode 0600, encrypted), the public half beside it with `.pub` added.
+
+    Args:
+        path: file of the private half; it must not exist.
+        passphrase: at least 12 characters; it is kept nowhere.
+
+    Returns:
+        The file of the public half.
+
+    Raises:
+        SigningError: if the passphrase is too short, a file is there already, or the folder cannot be written.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise SigningError(
+            f"passphrase: has {len(passphrase)} characters, at least {SHORTEST_PASSPHRASE} are needed; use several words"
+        )
+    key = Ed25519PrivateKey.generate()
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase.encode()),
+    )
+    public = path.with_name(path.name + PUBLIC_SUFFIX)
+    for target in (path, public):
+        if target.exists():
+            raise SigningError(f"{target}: exists; a key is never overwritten: give another --out, or move it away")
+    _write_new(path, encrypted, mode=0o600)
+    _write_new(public, public_bytes(key.public_key()), mode=0o644)
+    return public
+
+
+def read_private_key(path: Path, passphrase: str) -> "Ed25519PrivateKey":
+    """The private half of a key.
+
+    Raises:
+        SigningError: if it cannot be read, is open to others, is no encrypted Ed25519 key, or the passphrase does not open it.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    content, mode = _content(path), path.stat().st_mode
+    if mode & 0o077:
+        raise SigningError(f"{path}: other users may read this key (mode {mode & 0o777:04o}); run: chmod 600 {path}")
+    if b"ENCRYPTED PRIVATE KEY" not in content:
+        raise SigningError(f"{path}: holds no key under a passphrase; make one with `synth-pipeline keys new`")
+    try:
+        key = load_pem_private_key(content, passphrase.encode())
+    except (ValueError, TypeError):
+        raise SigningError(f"{path}: the passphrase does not open this key; give the one it was made with") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningError(f"{path}: is no Ed25519 key; make one with `synth-pipeline keys new`")
+    return key
+
+
+def read_public_key(path: Path) -> "Ed25519PublicKey":
+    """The public half of a key, from its file.
+
+    Raises:
+        SigningError: if it cannot be read, or is not exactly what `new_key` wrote.
+    """
+    return public_key_of(_content(path), where=str(path))
+
+
+def public_key_of(content: bytes, *, where: str) -> "Ed25519PublicKey":
+    """The public half of a key, from the text of its file.
+
+    Raises:
+        SigningError: if it is not exactly the text that `public_bytes` gives.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(content)
+    except Exception:  # noqa: BLE001  (whatever a damaged text makes the library raise)
+        raise SigningError(
+            f"{where}: is no public key; give the .pub file that `synth-pipeline keys new` wrote"
+        ) from None
+    if not isinstance(key, Ed25519PublicKey) or public_bytes(key) != content:
+        raise SigningError(f"{where}: is not an Ed25519 public key as `synth-pipeline keys new` writes it")
+    return key
+
+
+def public_bytes(key: "Ed25519PublicKey") -> bytes:
+    """The text of a public key's file."""
+    from cryptography.hazmat.primitives import serialization
+
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_id(key: "Ed25519PublicKey") -> str:
+    """Name of a key: the first 32 hex digits of the SHA-256 of its 32 bytes."""
+    from cryptography.hazmat.primitives import serialization
+
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:_KEY_ID_DIGITS]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SigningError(f"{path}: the key cannot be read ({type(error).__name__}); check the path") from None
+
+
+def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(partial, path)
+    except OSError as error:
+        raise SigningError(f"{path}: cannot be written ({type(error).__name__}); check the folder") from None
+    finally:
+        partial.unlink(missing_ok=True)
