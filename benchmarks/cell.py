@@ -76,7 +76,7 @@ def measure(cell: Cell, tables: Tables, judge: Path | None) -> dict[str, Any]:
         spec = read_spec(tables.spec, engine=cell.engine, epsilon=cell.epsilon)
         engine_for(chosen_kind(spec))
     train, holdout = (read_table(path, spec) for path in (tables.train, tables.holdout))
-    model = _fitted(spec, train, cell.seed, clock)
+    model = fitted(spec, train, cell.seed, clock)
     with clock.time("sample"):
         synthetic = model.sample(len(train), seed=cell.seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIBIBYTES_OF_A_MEGABYTE
@@ -132,7 +132,8 @@ def own_figures(metrics: dict[str, float]) -> dict[str, float]:
     return {short: metrics[name] for short, name in names.items() if name in metrics}
 
 
-def _fitted(spec: "Spec", train_rows: "pd.DataFrame", seed: int, clock: Clock) -> "ReleasedModel":
+def fitted(spec: "Spec", train_rows: "pd.DataFrame", seed: int, clock: Clock) -> "ReleasedModel":
+    """A model of all rows, charged to a ledger that is thrown away; the seed steers post-processing, the noise is fresh."""
     from synth_pipeline.generate.protocol import RuntimeConfig
     from synth_pipeline.privacy.ledger import open_ledger
     from synth_pipeline.reserve import open_walk

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.benchmark.published import PublishedScore
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.drift.baseline import Baseline, baseline_of
 from synth_pipeline.drift.decision import Decision, PriorFacts
@@ -66,6 +67,30 @@ class DriftOutcome:
     report: DriftReport | None
     decision: Decision
     prior: PriorFacts | None
+
+
+@dataclass(frozen=True)
+class ScoreOutcome:
+    """What a walk's published score came to; released.
+
+    Attributes:
+        score: the score; None where none was measured.
+        reason: why none was, in a line; empty where one was.
+        table: digest of the synthetic table that was scored.
+    """
+
+    score: PublishedScore | None
+    reason: str
+    table: str
+
+    def of(self, table: str) -> PublishedScore | None:
+        """The score, if it is of the table with this digest."""
+        return self.score if table == self.table else None
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What it asked of held-out rows; part of the walk's ε, whichever table is released in the end."""
+        return () if self.score is None else self.score.events
 
 
 @dataclass(frozen=True)

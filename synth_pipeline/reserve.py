@@ -2,6 +2,8 @@
 
 Belongs here: the walk's side of the ledger. Does not: its stages (walk), or the ledger's rules (privacy.ledger).
 
+A walk with a published score has one more reservation, under its id and `SCORE_SUFFIX`, when the table is there to be scored.
+
 A walk with a drift report has two reservations: the report's, under the walk's id and `DRIFT_SUFFIX`, before the snapshot is opened; and
 that of profile and generator, under the walk's id, once the report has said whether they are needed. A report under a threshold that is
 already paid for (an epoch, see `drift.sparse_vector`) goes on under the epoch's reservation, and charges nothing.
@@ -16,7 +18,7 @@ from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.encode.identifier import check_providers
 from synth_pipeline.errors import LedgerError, SpecError
 from synth_pipeline.generate.engine_registry import chosen_kind, engine_for
-from synth_pipeline.generate.plan import Plan, make_plan
+from synth_pipeline.generate.plan import SCORE_STAGE, Plan, SidePlan, make_plan
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
@@ -37,10 +39,13 @@ DRIFT_SUFFIX = ":drift"
 COLUMNS_SUFFIX = ":columns"
 """What stands before it where the report measures columns after an alarm."""
 
+SCORE_SUFFIX = ":score"
+"""What the walk id of a published score's reservation ends with."""
+
 
 @dataclass(frozen=True)
 class Walk:
-    """A walk whose budget is reserved: that of profile and generator, or that of the drift report before them.
+    """A walk whose budget is reserved: that of profile and generator, of the drift report before them, or of the score after them.
 
     Attributes:
         spec: the dataset's specification.
@@ -72,18 +77,26 @@ class Walk:
         return self.reservation.key.walk_id.endswith(DRIFT_SUFFIX)
 
     @property
+    def is_score(self) -> bool:
+        """Whether what is reserved is the published score's."""
+        return self.reservation.key.walk_id.endswith(SCORE_SUFFIX)
+
+    @property
     def budget(self) -> Budget:
         """What may be spent under the reservation."""
-        return self.plan.drift.budget if self.is_drift_report and self.plan.drift is not None else self.plan.budget
+        return self.plan.budget if self._side is None else self._side.budget
 
     @property
     def epsilon(self) -> float:
         """Composed ε of what is reserved."""
-        return (
-            self.plan.drift.epsilon
-            if self.is_drift_report and self.plan.drift is not None
-            else self.plan.training_epsilon
-        )
+        return self.plan.training_epsilon if self._side is None else self._side.epsilon
+
+    @property
+    def _side(self) -> SidePlan | None:
+        """The part of the plan beside profile and generator that is reserved; None where theirs is."""
+        if self.is_drift_report:
+            return self.plan.drift
+        return self.plan.score if self.is_score else None
 
     @contextmanager
     def reading(
@@ -239,6 +252,25 @@ def open_drift_report(
     return Walk(spec, snapshot, plan, ledger, reservation, journals)
 
 
+def open_score(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, journals: Path | None = None) -> Walk:
+    """Reserve the budget of a walk's published score, or find it again, before any held-out row is read for it.
+
+    Raises:
+        BudgetRefused: if the cap would be passed; the ledger is unchanged.
+        SpecError: if the specification asks for none.
+        LedgerError: if the score was measured before, and its answer is not there to be given again.
+    """
+    plan = make_plan(spec)
+    if plan.score is None:
+        raise SpecError(f"{spec.dataset}: no published score is asked for; add benchmark.publish")
+    key = score_key(_walk_key(spec, snapshot, walk_id))
+    record = ledger.find(key)
+    if record is not None and (record.closed is None or has_journal(journals, key, SCORE_STAGE)):
+        return Walk(spec, snapshot, plan, ledger, record.reservation, journals)
+    reservation = ledger.reserve(key, plan.score.charge(), cap=cap_of(spec), cohort=blocks_of(spec, snapshot))
+    return Walk(spec, snapshot, plan, ledger, reservation, journals)
+
+
 def under_epoch(
     spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, epoch: WalkKey, journals: Path | None = None
 ) -> Walk:
@@ -293,6 +325,11 @@ def resume_drift_report(
 def drift_key(key: WalkKey, *, is_second: bool = False) -> WalkKey:
     """The key of a walk's drift report in the ledger, or of the second one, which follows an alarm."""
     return replace(key, walk_id=key.walk_id + (COLUMNS_SUFFIX if is_second else "") + DRIFT_SUFFIX)
+
+
+def score_key(key: WalkKey) -> WalkKey:
+    """The key of a walk's published score in the ledger."""
+    return replace(key, walk_id=key.walk_id + SCORE_SUFFIX)
 
 
 def has_reserved(spec: Spec, charge: Charge, *, snapshot: str, ledger: Ledger, walk_id: str) -> bool:

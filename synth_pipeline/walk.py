@@ -15,16 +15,17 @@ is released.
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
 from synth_pipeline.audit.attack import AttackReport, attack_table
-from synth_pipeline.audit.verdict import MechanismAudit, audit_mechanism
+from synth_pipeline.audit.verdict import MechanismAudit, audit_mechanism, require_kept
 from synth_pipeline.benchmark.measure import score
+from synth_pipeline.benchmark.published import PublishedScore, measure_score, predictions
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.drift.calendar import next_renewal
@@ -32,9 +33,9 @@ from synth_pipeline.drift.decision import Decision, Kind, PriorFacts, decide
 from synth_pipeline.drift.measure import measure_drift
 from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.drift.sparse_vector import SparseVectorState, above_threshold
-from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, ModelError, SynthPipelineError
+from synth_pipeline.errors import BudgetRefused, LedgerError, ModelError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
-from synth_pipeline.generate.plan import make_plan
+from synth_pipeline.generate.plan import SCORE_STAGE, make_plan
 from synth_pipeline.generate.protocol import Generator as TrainedGenerator
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.outcome import Prior, Profiled, Renewal, WalkResult
@@ -45,22 +46,26 @@ from synth_pipeline.profile.build import build_profile
 from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.profile.refresh import refresh_profile
 from synth_pipeline.profile.share import ROW_COUNT_SHARE
+from synth_pipeline.release.balanced import rebalanced_table
 from synth_pipeline.release.bundle import ReleaseFacts, write_bundle
+from synth_pipeline.release.lineage import table_digest
 from synth_pipeline.release.model import ReleasedModel, resolved_columns
-from synth_pipeline.release.origin import release_facts
+from synth_pipeline.release.origin import release_facts, score_facts
+from synth_pipeline.release.signer import Signer, require_usable
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.reserve import (
     Walk,
     give_back,
     given_back_unread,
     has_reserved,
+    open_score,
     open_walk,
 )
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
-from synth_pipeline.validate.evaluate import check
-from synth_pipeline.validate.expectation import Expectation, Outcome
+from synth_pipeline.validate.evaluate import check, require_passed
+from synth_pipeline.validate.expectation import Expectation
 from synth_pipeline.validate.suite import build_suite
 
 _LOG = logging.getLogger(__name__)
@@ -255,12 +260,34 @@ def expectations(model: ReleasedModel, *, rows: int) -> tuple[Expectation, ...]:
 
 
 def benchmark(
-    snapshot: Snapshot, synthetic: pd.DataFrame, spec: Spec, *, progress: Callable[[str], None] | None = None
+    snapshot: Snapshot,
+    synthetic: pd.DataFrame,
+    spec: Spec,
+    *,
+    rebalanced: pd.DataFrame | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Scorecard:
-    """Scores of the synthetic table against training and holdout rows; internal."""
+    """Scores of the synthetic table, and of a rebalanced one by group, against training and holdout rows; internal."""
     if snapshot.holdout is None:
         raise LedgerError("benchmark: this snapshot was taken without a holdout; take it again with one")
-    return score(snapshot.train, snapshot.holdout, synthetic, spec, progress=progress)
+    return score(snapshot.train, snapshot.holdout, synthetic, spec, rebalanced=rebalanced, progress=progress)
+
+
+def publish_score(walk: Walk, snapshot: Snapshot, synthetic: pd.DataFrame) -> PublishedScore:
+    """The accuracy on held-out people of a classifier trained on the synthetic table, measured under DP; charged, and released.
+
+    Raises:
+        LedgerError: if the walk reserved no score, or the snapshot was taken without a holdout.
+    """
+    target = walk.spec.benchmark.target if walk.spec.benchmark else ""
+    if snapshot.holdout is None or not walk.is_score:
+        raise LedgerError(f"{walk.spec.dataset}/{walk.snapshot}: no published score was reserved for this walk")
+    native = predictions(synthetic, snapshot.holdout, walk.spec)
+    scored = replace(snapshot, native=native, fingerprint=f"{snapshot.fingerprint}:{table_digest(synthetic)}")
+    with walk.reading(scored, stage=SCORE_STAGE) as (curator, _):
+        found = measure_score(curator, target, stage=SCORE_STAGE)
+        walk.commit(found.events)
+    return found
 
 
 def attack(
@@ -322,8 +349,15 @@ def fit(
         return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
 
 
-def run_walk(
-    spec: Spec, data: pd.DataFrame, *, snapshot: str, ledger: Ledger, key: bytes, releases: Path
+def run_walk(  # noqa: PLR0913  (places and secrets, each by its name)
+    spec: Spec,
+    data: pd.DataFrame,
+    *,
+    snapshot: str,
+    ledger: Ledger,
+    key: bytes,
+    releases: Path,
+    signer: Signer | None = None,
 ) -> WalkResult:
     """The whole walk in this process.
 
@@ -334,11 +368,14 @@ def run_walk(
         ledger: where it is charged.
         key: secret of splits and fingerprints.
         releases: folder of release bundles.
+        signer: who signs the release; without one it is unsigned, and says so.
 
     Raises:
         BudgetRefused: before any row is read.
+        SigningError: before any row is read, if the signer's key cannot be used.
         CheckFailed: if a blocking expectation failed or the audit contradicts ε; no release is written, the budget stays spent.
     """
+    require_usable(signer)
     walk = open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=uuid.uuid4().hex)
     with given_back_unread(walk):
         taken = take(walk, data, key=key)
@@ -346,41 +383,31 @@ def run_walk(
     synthetic = synthesize(model)
     outcomes = check(synthetic, expectations(model, rows=len(synthetic)))
     require_passed(outcomes)
-    scorecard = benchmark(taken, synthetic, spec)
+    scorecard = benchmark(taken, synthetic, spec, rebalanced=rebalanced_table(model, synthetic, spec))
+    published = None
+    if walk.plan.score is not None:
+        reserved = open_score(spec, snapshot=snapshot, ledger=ledger, walk_id=walk.key.walk_id)
+        with given_back_unread(reserved):
+            published = publish_score(reserved, taken, synthetic)
     audited = audit(model.spec, synthetic)
     require_kept(audited)
     facts = release_facts(
-        walk.key, model, fingerprint=taken.fingerprint, outcomes=outcomes, rows=len(synthetic), audit=audited
+        walk.key,
+        model,
+        fingerprint=taken.fingerprint,
+        outcomes=outcomes,
+        rows=len(synthetic),
+        audit=audited,
+        score=() if published is None else published.events,
+        extra=score_facts(published),
     )
-    folder = assemble(facts, synthetic, releases=releases)
+    facts = replace(facts, ledger_head=asdict(ledger.head()))
+    folder = assemble(facts, synthetic, releases=releases, signer=signer)
     return WalkResult(model, synthetic, outcomes, scorecard, audited, folder, facts.composed_epsilon)
 
 
-def assemble(facts: ReleaseFacts, synthetic: pd.DataFrame, *, releases: Path) -> Path:
-    """Write the release bundle, with its publishable report; whole or not at all."""
-    return write_bundle(
-        releases / facts.dataset / facts.version, facts, synthetic, report=release_report(facts, synthetic)
-    )
-
-
-def require_passed(outcomes: Sequence[Outcome]) -> None:
-    """Stop where a blocking expectation failed.
-
-    Raises:
-        CheckFailed: naming every one that did.
-    """
-    failed = [outcome.expectation.name for outcome in outcomes if outcome.is_blocking_failure]
-    if failed:
-        raise CheckFailed(
-            f"validation: {len(failed)} blocking expectation(s) failed: {', '.join(failed)}; no release was written"
-        )
-
-
-def require_kept(audited: MechanismAudit) -> None:
-    """Stop where the audit shows that the mechanism does not keep its ε.
-
-    Raises:
-        CheckFailed: with what was found.
-    """
-    if audited.is_contradiction:
-        raise CheckFailed(f"audit: {audited.summary}; no release was written: do not hand out anything of this walk")
+def assemble(facts: ReleaseFacts, synthetic: pd.DataFrame, *, releases: Path, signer: Signer | None = None) -> Path:
+    """Write the release bundle, with its publishable report, signed where somebody signs; whole or not at all."""
+    facts = replace(facts, signed_by=None if signer is None else signer.key_id)
+    folder = releases / facts.dataset / facts.version
+    return write_bundle(folder, facts, synthetic, report=release_report(facts, synthetic), signer=signer)

@@ -26,6 +26,7 @@ from synth_pipeline.audit.transcript import (
 )
 from synth_pipeline.audit.twin import Replay, replay
 from synth_pipeline.audit.watch import Asked
+from synth_pipeline.errors import CheckFailed
 from synth_pipeline.generate.plan import Plan, make_plan
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
@@ -222,3 +223,13 @@ def _desk(spec: Spec, plan: Plan, source: NoiseSource) -> Desk:
 
 def _unit(spec: Spec) -> PrivacyUnit:
     return PrivacyUnit(spec.privacy.unit.column, spec.privacy.unit.max_rows)
+
+
+def require_kept(audited: MechanismAudit) -> None:
+    """Stop where the audit shows that the mechanism does not keep its ε.
+
+    Raises:
+        CheckFailed: with what was found.
+    """
+    if audited.is_contradiction:
+        raise CheckFailed(f"audit: {audited.summary}; no release was written: do not hand out anything of this walk")

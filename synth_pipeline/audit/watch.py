@@ -118,18 +118,16 @@ class WatchingDesk(Desk):
         self._bought = super().charge_choice(cost, purpose=purpose)
         return self._bought
 
-    def pick(self, scores: Floats, *, epsilon: float, sensitivity: float, stage: str, purpose: str) -> int:
+    def pick(self, scores: Floats, *, epsilon: float, sensitivity: float, **labels: Any) -> int:
         """See `Desk.pick`."""
         bought, self._bought = self._bought, None
-        event = ExponentialEvent(stage=stage, purpose=purpose, epsilon=epsilon)
+        event = ExponentialEvent(epsilon=epsilon, **labels)
         if bought is None or epsilon > bought * _ROUNDING:
             self._blame("answer without a charge", event, f"a choice of ε = {epsilon:.4g} that was not charged")
         asked = Asked("choice", event, scores.size, sensitivity, scores.copy(), None)
         before = self.events
         real = super().pick
-        index = self._keep(
-            asked, lambda: real(scores, epsilon=epsilon, sensitivity=sensitivity, stage=stage, purpose=purpose)
-        )
+        index = self._keep(asked, lambda: real(scores, epsilon=epsilon, sensitivity=sensitivity, **labels))
         if self.events != (*before, event):
             self._blame("answer without a charge", event, "a choice that left no event")
         return index

@@ -113,6 +113,15 @@ def class_predictions(truth: Ints, probabilities: Floats, *, rarest: int) -> Cla
     return ClassPredictions(classes, rarest, outcome, rankings)
 
 
+def ranked_auc(scores: Floats, is_positive: npt.NDArray[np.bool_], weights: Floats) -> Floats:
+    """AUC of a score in each resample; NaN where a class is absent.
+
+    Shapes:
+        scores and is_positive: rows; weights: rows × resamples. Result: resamples.
+    """
+    return _auc(*_rank(scores, is_positive).tied_weights(weights))
+
+
 def value_predictions(truth: Floats, predicted: Floats) -> ValuePredictions:
     """Prepare predicted values for evaluation."""
     return ValuePredictions(truth, (truth - predicted) ** 2)

@@ -1,7 +1,7 @@
 """The scorecard: every score of a synthetic table as frozen values, and its JSON file.
 
 Every number is computed on real rows without noise, so a scorecard is internal (`zone`): it stays in the private store and is never
-part of a release. It holds scores, row counts and column names, but no cell of any table.
+part of a release. It holds scores, row counts, and the names of columns and of declared categories, but no cell of any table.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from synth_pipeline.benchmark.group_score import FairnessScores, RareClassScores
 from synth_pipeline.benchmark.interval import FROZEN, LEVEL, Interval
 from synth_pipeline.errors import TableError
 
@@ -161,11 +162,20 @@ class Scorecard(BaseModel):
     seed: int = Field(description="Seed of the subsamples, folds and resamples.")
     quick: bool = Field(description="Whether smaller subsamples and fewer resamples were used.")
     level: float = Field(default=LEVEL, description="Confidence level of every interval.")
-    rows: Mapping[Literal["train", "holdout", "synthetic"], int] = Field(description="Rows of each table.")
+    rows: Mapping[Literal["train", "holdout", "synthetic", "rebalanced"], int] = Field(
+        description="Rows of each table; the rebalanced one where it was made."
+    )
     columns: int = Field(description="Columns scored; identifiers are left out.")
     fidelity: Fidelity = Field(description="Distances of distributions.")
     c2st: TwoSample = Field(description="Classifier two-sample test.")
     tstr: Utility | None = Field(description="Prediction benchmark; None when the specification names no target.")
+    rare_class: RareClassScores | None = Field(
+        default=None,
+        description="The rarest class of the target; None without a classification that could be measured.",
+    )
+    fairness: FairnessScores | None = Field(
+        default=None, description="Scores by group; None when the specification names no sensitive columns."
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """The scorecard as plain data that `from_dict` reads back to an equal one."""

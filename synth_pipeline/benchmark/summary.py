@@ -1,8 +1,9 @@
 """Two short readings of a scorecard: lines for people, and flat numbers for an experiment tracker. Both are internal like it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from synth_pipeline.benchmark.group_score import FairnessScores, GapMetric, RareClassScores, RareMetric, Source
 from synth_pipeline.benchmark.interval import Interval
 from synth_pipeline.benchmark.scorecard import Fidelity, MarginalScores, Scorecard, TwoSample, Utility
 
@@ -11,6 +12,18 @@ Line: TypeAlias = tuple[str, str, str]
 _LEARNER_NAMES = {"gradient_boosting": "boosting", "linear": "linear"}
 _METRIC_NAMES = {"auc": "AUC", "ap_rarest": "AP of rarest class", "macro_f1": "macro-F1", "r2": "R²", "rmse": "RMSE"}
 
+_RARE_NAMES: Mapping[RareMetric, str] = {
+    "ap": "AP",
+    "recall_at_argmax": "recall",
+    "recall_at_share": "recall, its share selected",
+}
+_GAP_NAMES: Mapping[GapMetric, str] = {
+    "demographic_parity_difference": "demographic parity difference",
+    "equalized_odds_difference": "equalized odds difference",
+    "equalized_odds_difference_at_share": "equalized odds difference, equal number selected",
+    "auc_difference": "AUC difference",
+}
+
 
 def summary_lines(scorecard: Scorecard) -> list[Line]:
     """Name, score with interval, and how to read it, for a table on a terminal or page.
@@ -18,7 +31,13 @@ def summary_lines(scorecard: Scorecard) -> list[Line]:
     Example of a line:
         `("1-way TVD", "0.0052 [0.0041, 0.0063]", "floor 0.0085; matched/floor 1.02 [0.90, 1.15], 1 is as fresh real rows")`
     """
-    return [*_fidelity_lines(scorecard.fidelity), *_two_sample_lines(scorecard.c2st), *_utility_lines(scorecard.tstr)]
+    return [
+        *_fidelity_lines(scorecard.fidelity),
+        *_two_sample_lines(scorecard.c2st),
+        *_utility_lines(scorecard.tstr),
+        *_rare_class_lines(scorecard.rare_class),
+        *_fairness_lines(scorecard.fairness),
+    ]
 
 
 def flat_metrics(scorecard: Scorecard) -> dict[str, float]:
@@ -86,6 +105,55 @@ def _utility_lines(utility: Utility | None) -> Iterator[Line]:
             yield name, scores.tstr[metric].text(), f"real rows {real.value:.4f}{ratio}{baseline}"
 
 
+def _rare_class_lines(rare: RareClassScores | None) -> Iterator[Line]:
+    if rare is None:
+        return
+    for metric, name in _RARE_NAMES.items():
+        found: dict[Source, Interval] = {
+            source: scores[metric] for source, scores in rare.scores.items() if metric in scores
+        }
+        if "real" in found:
+            yield f"rarest class {rare.label}: {name}", *_three_ways(found)
+
+
+def _fairness_lines(fairness: FairnessScores | None) -> Iterator[Line]:
+    if fairness is None:
+        return
+    if fairness.reason is not None:
+        yield "fairness", "not measured", fairness.reason
+        return
+    for grouping in fairness.groupings:
+        groups = " × ".join(grouping.columns)
+        small = f"; {len(grouping.too_small)} groups too small" if grouping.too_small else ""
+        for metric, name in _GAP_NAMES.items():
+            found: dict[Source, Interval] = {
+                source: gaps[metric] for source, gaps in grouping.gaps.items() if metric in gaps
+            }
+            if "real" in found:
+                value, reading = _three_ways(found)
+                yield f"{groups}: {name}", value, f"{reading}{small}"
+        if not grouping.gaps:
+            yield f"{groups}: gaps", "not measured", f"fewer than two groups are large enough{small}"
+
+
+def _three_ways(found: Mapping[Source, Interval]) -> tuple[str, str]:
+    """The score of the synthetic table where there is one, and those of the other two."""
+    synthetic = found["synthetic"].text(3) if "synthetic" in found else "not measured"
+    others = [f"{source} rows {found[source].text(3)}" for source in ("real", "rebalanced") if source in found]
+    return synthetic, "; ".join(others)
+
+
+def _group_intervals(scorecard: Scorecard) -> Iterator[tuple[str, Interval]]:
+    """Rare class and gaps, by source; groups are numbered, since names of columns may hold any letter."""
+    for source, scores in (scorecard.rare_class.scores if scorecard.rare_class else {}).items():
+        for metric, interval in scores.items():
+            yield f"rare_class_{source}_{metric}", interval
+    for number, grouping in enumerate(scorecard.fairness.groupings if scorecard.fairness else ()):
+        for source, gaps in grouping.gaps.items():
+            for metric, interval in gaps.items():
+                yield f"fairness_{number}_{source}_{metric}", interval
+
+
 def _named_intervals(scorecard: Scorecard) -> Iterator[tuple[str, Interval]]:
     fidelity = scorecard.fidelity
     for order, marginals in (("1way", fidelity.tvd_1way), ("2way", fidelity.tvd_2way), ("3way", fidelity.tvd_3way)):
@@ -111,3 +179,4 @@ def _named_intervals(scorecard: Scorecard) -> Iterator[tuple[str, Interval]]:
         for source, part in (("tstr", scores.tstr), ("trtr", scores.trtr), ("ratio", scores.ratio)):
             for metric, interval in part.items():
                 yield f"{source}_{learner}_{metric}", interval
+    yield from _group_intervals(scorecard)

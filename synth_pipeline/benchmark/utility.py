@@ -8,24 +8,20 @@ holdout rows for these fitted models; not another synthetic table, nor another t
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
-from synth_pipeline.benchmark.feature import fit_coding
-from synth_pipeline.benchmark.interval import Floats, Interval, percentile_interval
-from synth_pipeline.benchmark.learner import LEARNERS, Learner, LearnerConfig, predict
+from synth_pipeline.benchmark.holdout_prediction import BASELINE, HoldoutPredictions, Model, predict_holdout
+from synth_pipeline.benchmark.interval import Interval, percentile_interval
+from synth_pipeline.benchmark.learner import LEARNERS, Learner
 from synth_pipeline.benchmark.prediction_bootstrap import Evaluated, Truth, evaluate
 from synth_pipeline.benchmark.scorecard import LearnerScores, Utility
 from synth_pipeline.benchmark.scored_table import ScoredTables
-from synth_pipeline.benchmark.target import LEAST_ROWS, LabelledTables, label_tables
+from synth_pipeline.benchmark.target import LEAST_ROWS, LabelledTables
 from synth_pipeline.spec import Benchmark
 
-Model: TypeAlias = tuple[str, Learner]
-
 RESAMPLES, RESAMPLES_QUICK = 1_000, 500
-
-_BASELINE: Model = ("baseline", "linear")
 
 
 def measure_utility(
@@ -37,14 +33,16 @@ def measure_utility(
     progress: Callable[[str], None],
 ) -> Utility:
     """TSTR against TRTR for the target of the specification."""
-    labelled = label_tables(tables, benchmark, seed=seed, quick=quick)
-    features = tuple(name for name in tables.names if name != benchmark.target)
-    reason = labelled.reason_against() or (None if features else "there is no other column to predict from")
-    if reason:
-        return _unmeasured(benchmark, labelled, reason)
-    guesses = _fit_all(
-        tables, labelled, features=features, config=LearnerConfig(labelled.classes, seed, quick), progress=progress
-    )
+    predicted = predict_holdout(tables, benchmark, seed=seed, quick=quick, progress=progress)
+    return utility_of(predicted, seed=seed, quick=quick, progress=progress)
+
+
+def utility_of(predicted: HoldoutPredictions, *, seed: int, quick: bool, progress: Callable[[str], None]) -> Utility:
+    """The same from predictions that were made already."""
+    labelled = predicted.labelled
+    if predicted.reason:
+        return _unmeasured(predicted.target, labelled, predicted.reason)
+    guesses = {model: guess for model, guess in predicted.guesses.items() if model[0] != "rebalanced"}
     progress("benchmark: bootstrap of the predictions")
     resamples = RESAMPLES_QUICK if quick else RESAMPLES
     truth = Truth(labelled.holdout.target, labelled.rarest if labelled.classes else None)
@@ -53,19 +51,19 @@ def measure_utility(
     learners = {learner: _learner_scores(learner, evaluated, method) for learner in LEARNERS}
     short = labelled.synthetic.rows.rows < LEAST_ROWS
     return Utility(
-        target=benchmark.target,
+        target=predicted.target,
         task=_task(labelled),
         learners=learners,
-        baseline=_intervals(evaluated[_BASELINE], method),
+        baseline=_intervals(evaluated[BASELINE], method),
         synth_rows_without_valid_target=labelled.synthetic.invalid,
         rarest_class_share=_rarest_share(labelled) if labelled.classes else None,
         reason=f"fewer than {LEAST_ROWS} synthetic rows have a valid target" if short else None,
     )
 
 
-def _unmeasured(benchmark: Benchmark, labelled: LabelledTables, reason: str) -> Utility:
+def _unmeasured(target: str, labelled: LabelledTables, reason: str) -> Utility:
     return Utility(
-        target=benchmark.target,
+        target=target,
         task=None,
         learners={},
         baseline={},
@@ -87,38 +85,6 @@ def _rarest_share(labelled: LabelledTables) -> dict[str, float]:
         which: float((part.target == labelled.rarest).mean()) if len(part.target) else 0.0
         for which, part in parts.items()
     }
-
-
-def _fit_all(
-    tables: ScoredTables,
-    labelled: LabelledTables,
-    *,
-    features: tuple[str, ...],
-    config: LearnerConfig,
-    progress: Callable[[str], None],
-) -> dict[Model, Floats]:
-    """Holdout predictions of every learner from every source that can be learned from, and of the baseline."""
-    coding = fit_coding(tables, features)
-    sources = {"trtr": labelled.train, "tstr": labelled.synthetic}
-    guesses: dict[Model, Floats] = {_BASELINE: _baseline(labelled)}
-    for source, rows in sources.items():
-        if rows.rows.rows < LEAST_ROWS:
-            continue
-        for learner in LEARNERS:
-            progress(f"benchmark: {learner.replace('_', ' ')} on {'real' if source == 'trtr' else 'synthetic'} rows")
-            trained_on = (rows.rows, rows.target)
-            guesses[source, learner] = predict(learner, trained_on, labelled.holdout.rows, coding=coding, config=config)
-    return guesses
-
-
-def _baseline(labelled: LabelledTables) -> Floats:
-    """Always train's majority class, or its mean."""
-    rows = labelled.holdout.rows.rows
-    if not labelled.classes:
-        return np.full((rows, 1), labelled.train.target.mean())
-    guess = np.zeros((rows, labelled.classes))
-    guess[:, np.bincount(labelled.train.target.astype(np.int64), minlength=labelled.classes).argmax()] = 1.0
-    return guess
 
 
 def _learner_scores(learner: Learner, evaluated: Mapping[Model, Evaluated], method: str) -> LearnerScores:

@@ -40,6 +40,7 @@ class WalkReport(Protocol):
     outcomes: "Sequence[Outcome]"
     audit: "MechanismAudit"
     attacks_path: "Place"
+    internal_report_path: "Place | None"
     epsilon: float
     delta: float
     account: "Account"
@@ -93,6 +94,7 @@ def report_json(report: WalkReport) -> dict[str, Any]:
             "findings": [str(finding) for finding in report.audit.findings],
         },
         "attacks": str(report.attacks_path),
+        "internal_report": None if report.internal_report_path is None else str(report.internal_report_path),
         "budget": account,
         "release": str(report.release),
         "synthetic_table": str(report.synthetic),
@@ -131,6 +133,7 @@ def _places(report: WalkReport) -> Mapping[str, str]:
         "synthetic table": str(report.synthetic),
         "scorecard": str(report.scorecard_path),
         "attacks": f"{report.attacks_path}  (internal)",
+        "internal report": f"{report.internal_report_path}  (internal)" if report.internal_report_path else "not made",
         "Data Docs": report.data_docs.as_uri(),
         "MLflow run": f"{report.mlflow_run}  (start its pages: {pages})" if report.mlflow_run else "not recorded",
         "MLflow model": report.mlflow_model or "not registered",

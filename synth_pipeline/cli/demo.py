@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from synth_pipeline.cli.dagster_walk import PORT, render_report, report_json, walk_through_dagster
+from synth_pipeline.cli.demo_keys import make_demo_keys, next_steps, render_steps
 from synth_pipeline.cli.demo_live import play
 from synth_pipeline.cli.options import home_option, json_option
 from synth_pipeline.cli.output import answer
@@ -14,6 +15,8 @@ from synth_pipeline.cli.refusal import refusing
 from synth_pipeline.errors import TableError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from synth_pipeline.cli.progress import Teller
     from synth_pipeline.integrations.stores import Home
 
@@ -62,21 +65,39 @@ def demo(*, snapshot: str | None, live: bool, port: int | None, keep: bool, home
 def _walk(snapshot: str | None, home: str | None, *, as_json: bool) -> None:
     from synth_pipeline.integrations.stores import Home
 
-    place = Home.at(home)
+    place, name = Home.at(home), _snapshot_name(snapshot)
+    make_demo_keys(place)
     with progress("demo: General Social Survey") as tell:
-        file = _snapshot_file(place, snapshot, tell)
+        file = _snapshot_file(place, name, tell)
         tell("dagster: loading the definitions", 0.0)
         report = walk_through_dagster(_DATASET, snapshot=file, home=place, tell=tell)
-    answer(report_json(report), lambda console: render_report(console, report), as_json=as_json)
+    steps = next_steps(report.release, place)
+
+    def render(console: "Console") -> None:
+        render_report(console, report)
+        render_steps(console, steps)
+
+    answer({**report_json(report), "next": steps}, render, as_json=as_json)
 
 
-def _snapshot_file(home: "Home", name: str | None, tell: "Teller") -> Path:
-    """The file of a snapshot, made with all others on first use."""
-    from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS, write_snapshots
+def _snapshot_name(name: str | None) -> str:
+    """The name of a snapshot; default: the newest.
+
+    Raises:
+        TableError: if there is none of that name.
+    """
+    from synth_pipeline.integrations.demo_data import SNAPSHOT_YEARS
 
     names = [f"{_DATASET}_{first}_{last}" for first, last in SNAPSHOT_YEARS]
     if name is not None and name not in names:
         raise TableError(f"--snapshot: {name!r}: unknown; there are {', '.join(names)}")
+    return name or names[-1]
+
+
+def _snapshot_file(home: "Home", name: str, tell: "Teller") -> Path:
+    """The file of a snapshot, made with all others on first use."""
+    from synth_pipeline.integrations.demo_data import write_snapshots
+
     tell("table: preparing the snapshots", 0.0)
     paths = write_snapshots(home.make().folder / "snapshots" / _DATASET)
-    return paths[names.index(name) if name is not None else -1]
+    return next(path for path in paths if path.stem == name)

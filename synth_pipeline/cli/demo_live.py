@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from synth_pipeline.cli.demo_keys import make_demo_keys
 from synth_pipeline.cli.live_screen import say, screen
 from synth_pipeline.cli.output import answer, number, table
 
@@ -68,6 +69,7 @@ def play(dataset: str, home: str | None, *, port: int, keep: bool, as_json: bool
 
     live: Any = import_module(_LIVE)
     place = _fresh_home(home)
+    make_demo_keys(place)
     say(f"home: {place.folder}; starting Dagster's web server and daemon")
     with (
         live.waiting_files(place, write_snapshots) as files,

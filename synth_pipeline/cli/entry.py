@@ -12,18 +12,24 @@ from typing import NoReturn
 
 import click
 
+from synth_pipeline.cli.approve import approve, withdraw
 from synth_pipeline.cli.audit import audit
 from synth_pipeline.cli.demo import demo
 from synth_pipeline.cli.evaluate import evaluate
 from synth_pipeline.cli.fit import fit
+from synth_pipeline.cli.frontier import frontier
 from synth_pipeline.cli.init import init
+from synth_pipeline.cli.keys import keys
 from synth_pipeline.cli.ledger import ledger
+from synth_pipeline.cli.lineage import lineage
 from synth_pipeline.cli.plan import plan
+from synth_pipeline.cli.rebalance import rebalance
 from synth_pipeline.cli.refusal import EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_TERMINATED, tell_refusal
 from synth_pipeline.cli.run import run
 from synth_pipeline.cli.sample import sample
 from synth_pipeline.cli.schema import schema
 from synth_pipeline.cli.ui import ui
+from synth_pipeline.cli.verify import verify
 from synth_pipeline.errors import EXIT_DONE
 
 PROGRAM = "synth-pipeline"
@@ -70,7 +76,26 @@ def program(context: click.Context, *, version: bool) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, init, schema, plan, run, fit, sample, evaluate, audit, ledger, ui):
+for _command in (
+    demo,
+    init,
+    schema,
+    plan,
+    run,
+    fit,
+    sample,
+    rebalance,
+    evaluate,
+    frontier,
+    audit,
+    ledger,
+    lineage,
+    keys,
+    approve,
+    withdraw,
+    verify,
+    ui,
+):
     program.add_command(_command)
 
 

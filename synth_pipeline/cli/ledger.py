@@ -48,7 +48,7 @@ def show(dataset: str | None, *, home: str | None, as_json: bool) -> None:
         account = _account(store, dataset)
         answer(account.to_dict(), lambda console: render_account(console, account), as_json=as_json)
         return
-    names = sorted({entry.dataset for entry in store.history()})
+    names = _charged(store)
     accounts = [store.account(name) for name in names]
     listed = [
         {key: value for key, value in account.to_dict().items() if key not in {"entries", "walks"}}
@@ -222,6 +222,11 @@ def _open(home: str | None) -> "Ledger":
     return open_ledger(Home.at(home).ledger)
 
 
+def _charged(store: "Ledger") -> list[str]:
+    """Names of the datasets that something was reserved for; of others there are records at most."""
+    return sorted({entry.dataset for entry in store.history() if entry.kind == "reserve"})
+
+
 def _account(store: "Ledger", dataset: str) -> "Account":
     """The account of a dataset that was charged, or that a definition describes.
 
@@ -231,7 +236,7 @@ def _account(store: "Ledger", dataset: str) -> "Account":
     from synth_pipeline.cli.dataset import defined_specs
     from synth_pipeline.privacy.ledger import cap_of
 
-    charged = sorted({entry.dataset for entry in store.history()})
+    charged = _charged(store)
     if dataset in charged:
         return store.account(dataset)
     specs = defined_specs()

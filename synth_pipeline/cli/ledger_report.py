@@ -165,8 +165,17 @@ def _what(entry: "Entry") -> str:
             return f"#{entry.reservation} closed at ε = {number(body['epsilon'])}: {body['reason']}"
         case "commit":
             return f"ε = {number(body['epsilon'])} by {len(body['events'])} measurements, of #{entry.reservation}"
+        case "record":
+            return _recorded(body)
         case _:
             return f"#{entry.reservation}: {body['reason']}"
+
+
+def _recorded(body: Any) -> str:
+    """What was recorded: the word for it, of what, by which key, and why; a body of another program's is told by its word."""
+    by = f" by key {body['key'][:12]}" if body.get("key") else ""
+    why = f": {body['words']}" if body.get("words") else ""
+    return f"{body['what']} {body.get('release', '')}{by}{why}"
 
 
 def _tell_more(console: "Console", count: int, what: str) -> None:

@@ -50,6 +50,20 @@ def require_folder_place(out: str) -> None:
     _require_writable(_nearest_folder(target), TableError)
 
 
+def require_page_place(html: str) -> None:
+    """Refuse a page's file that could not be written.
+
+    Raises:
+        TableError: for a folder, or a place in a folder that does not exist or may not be written.
+    """
+    path = Path(html)
+    if path.is_dir():
+        raise TableError(f"--html: {path}: is a folder; give the path of a file")
+    if not path.absolute().parent.is_dir():
+        raise TableError(f"--html: {path.parent}: no such folder; create it, or give another path")
+    _require_writable(path.absolute().parent, TableError)
+
+
 def _nearest_folder(path: Path) -> Path:
     """The folder itself or the nearest one above it that exists."""
     return next(place for place in (path, *path.parents) if place.exists())

@@ -59,7 +59,7 @@ def _crash(error: Exception) -> str:
     what = f"stopped by an unexpected {type(error).__name__} at {_our_line(error)}"
     try:
         kept = f"the traceback is in {_keep(error)}"
-    except OSError:
+    except (OSError, ImportError):  # a stranger who verifies has few libraries
         kept = "the traceback could not be kept, because the home folder cannot be written"
     return f"{what}; its message is withheld because it may hold real values; {kept}"
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from synth_pipeline.encode.decode import region_mass
 from synth_pipeline.errors import ConstraintError
-from synth_pipeline.table.profile import ColumnProfile, Profile
+from synth_pipeline.table.profile import Profile
 from synth_pipeline.table.region import Region, RegionTable
 
 
@@ -54,7 +54,7 @@ def compile_condition(table: RegionTable, profile: Profile, *, where: str = "con
     """
     names = [column.name for column in profile.columns]
     subdomains = [
-        _subdomain(names.index(name), profile.column(name), regions)
+        _subdomain(profile, names.index(name), regions)
         for name, regions in zip(table.columns, table.regions, strict=True)
     ]
     reachable = _outer(
@@ -66,12 +66,12 @@ def compile_condition(table: RegionTable, profile: Profile, *, where: str = "con
     return Condition(tuple(subdomains), allowed)
 
 
-def _subdomain(index: int, column: ColumnProfile, regions: tuple[Region, ...]) -> SubDomain:
+def _subdomain(profile: Profile, index: int, regions: tuple[Region, ...]) -> SubDomain:
     parents: list[int] = []
     labels: list[int] = []
     shares: list[float] = []
     for number, region in enumerate(regions):
-        mass = region_mass(column, region)
+        mass = region_mass(profile, index, region)
         met = np.flatnonzero(mass > 0)
         parents += met.tolist()
         labels += [number] * len(met)

@@ -6,6 +6,7 @@ condition only the part of each piece that lies in the row's region is used.
 """
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from synth_pipeline.table.encoded import EncodedTable
 from synth_pipeline.table.grid import Cells
 from synth_pipeline.table.profile import CategoryProfile, ColumnProfile, Floats, NumericProfile, Profile
 from synth_pipeline.table.region import Region
+
+Confined: TypeAlias = tuple[npt.NDArray[np.int32] | None, tuple[Region, ...] | None]
+"""The region of each row, and the regions that its number means; None where rows are not confined."""
 
 
 def decode(
@@ -45,7 +49,7 @@ def decode(
         codes, labels, allowed = whole[:, index], table.regions.get(index), (regions or {}).get(index)
         if isinstance(column, CategoryProfile):
             places = _places(codes, column, (labels, allowed), rng)
-            decoded[column.name] = _categories(places, column, profile.shares(index), rng)
+            decoded[column.name] = _categories(places, column, rest_weights(profile, index), rng, (labels, allowed))
             continue
         parts: dict[Part, npt.NDArray[np.int64]] = {
             part: whole[:, place].astype(np.int64) for part, place in profile.parts(column.name).items()
@@ -55,13 +59,19 @@ def decode(
     return pd.DataFrame(decoded)
 
 
-def region_mass(column: ColumnProfile, region: Region) -> Floats:
-    """Share of each code's released mass that lies in a region; the null code counts wholly or not at all."""
+def region_mass(profile: Profile, index: int, region: Region) -> Floats:
+    """Share of each code's released mass that lies in a region; the null code counts wholly or not at all.
+
+    The undiscovered rest is decoded as a discovered category by released shares, so it lies where they lie.
+    """
+    column: ColumnProfile = profile.columns[index]
     mass = np.zeros(column.codes)
     if isinstance(column, CategoryProfile):
-        groups, within = column.group_of, column.within_groups()
+        groups, within, rest = column.group_of, column.within_groups(), rest_weights(profile, index)
         for start, stop in region.ranges:
             mass += np.bincount(groups[start:stop], weights=within[start:stop], minlength=column.codes)
+            if column.has_rest:
+                mass[column.known] += rest[start:stop].sum()
     else:
         ranges = _working_ranges(region, column)
         for bin_ in range(len(column.edges) - 1):
@@ -70,6 +80,19 @@ def region_mass(column: ColumnProfile, region: Region) -> Floats:
     if column.nullable:
         mass[-1] = float(region.has_null)
     return np.clip(mass, 0.0, 1.0)
+
+
+def rest_weights(profile: Profile, index: int) -> Floats:
+    """Share of each discovered category among the rows of the undiscovered rest; of the one name "other", where nothing was discovered.
+
+    Shapes:
+        One weight a category, summing to 1.
+    """
+    column: ColumnProfile = profile.columns[index]
+    if not isinstance(column, CategoryProfile) or not column.categories:
+        return np.ones(1)
+    weights = profile.shares(index)[column.group_of] * column.within_groups()
+    return weights / weights.sum()
 
 
 class _Spread:
@@ -151,7 +174,7 @@ def _numbers(cells: Cells, column: NumericProfile) -> object:
 def _places(
     codes: npt.NDArray[np.int32],
     column: CategoryProfile,
-    confined: tuple[npt.NDArray[np.int32] | None, tuple[Region, ...] | None],
+    confined: Confined,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.int64]:
     """Place of each row's category in the list; after its end come the undiscovered rest and null, as in the codes."""
@@ -172,20 +195,41 @@ def _places(
     return result
 
 
+def _draw_rest(
+    drawn: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.intp],
+    weights: Floats,
+    rng: np.random.Generator,
+    confined: Confined,
+) -> None:
+    """Put a discovered category in each of the rows, by weight; where rows are confined, one of their region."""
+    labels, regions = confined
+    if labels is None or regions is None:
+        if len(rows):
+            drawn[rows] = rng.permutation(systematic(weights, len(rows), rng))
+        return
+    for label in np.unique(labels[rows]):
+        part = rows[labels[rows] == label]
+        members = np.flatnonzero(_inside(np.arange(len(weights)), regions[int(label)]))
+        drawn[part] = rng.permutation(members[systematic(weights[members], len(part), rng)])
+
+
 def _inside(places: npt.NDArray[np.int64], region: Region) -> npt.NDArray[np.bool_]:
     return np.any([(places >= start) & (places < stop) for start, stop in region.ranges], axis=0)
 
 
 def _categories(
-    places: npt.NDArray[np.int64], column: CategoryProfile, shares: Floats, rng: np.random.Generator
+    places: npt.NDArray[np.int64],
+    column: CategoryProfile,
+    rest: Floats,
+    rng: np.random.Generator,
+    confined: Confined,
 ) -> object:
-    """Values of categories; a row of the undiscovered rest gets a discovered category, drawn by released shares."""
+    """Values of categories; a row of the undiscovered rest gets a discovered category of its region, drawn by released shares."""
     known = len(column.categories)
     drawn = places
     if column.has_rest and known:
-        rest = drawn == known
-        weights = shares[column.group_of] * column.within_groups()
-        drawn[rest] = rng.permutation(systematic(weights, int(rest.sum()), rng)) if rest.any() else 0
+        _draw_rest(drawn, np.flatnonzero(drawn == known), rest, rng, confined)
     if column.is_boolean and not column.nullable:
         return drawn == 1
     values = np.empty(known + int(column.has_rest) + int(column.nullable), dtype=object)

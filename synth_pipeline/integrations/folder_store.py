@@ -154,6 +154,25 @@ def child_names(folder: Path) -> Sequence[str]:
     return sorted(place.name for place in folder.iterdir() if not place.name.startswith(".")) if folder.is_dir() else []
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file that others may read in the place of what has its name, in one step; its folder exists.
+
+    Raises:
+        StoreError: if the disk is full or the folder may not be written; what was there before stands.
+    """
+    # Beside the folder, not in it: a bundle that is looked at meanwhile holds no file without a meaning.
+    draft = path.parent.with_name(f"{draft_prefix(path.parent.name)}{secrets.token_hex(6)}")
+    with told_disk_faults(path):
+        try:
+            draft.write_bytes(content)
+            draft.chmod(_SHARED_FILE)
+            _flush(draft)
+            draft.replace(path)
+            _flush(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -166,6 +166,38 @@ class S3Store:
                 self._objects.download(place / name, folder / name, facts)
         return folder
 
+    def bundle_file(self, place: S3Place, name: str) -> bytes | None:
+        """Content of one file of a release, checked; None where there is no such release, or no such file in it.
+
+        Raises:
+            TableError: if the file is not what was stored.
+            StoreError: if the bucket cannot be read.
+        """
+        complete = self._objects.get_json(place / COMPLETE)
+        if complete is None or name not in complete["files"]:
+            return None
+        with self._scratch(place) as folder:
+            self._objects.download(place / name, folder / name, complete["files"][name])
+            return (folder / name).read_bytes()
+
+    def add_to_bundle(self, place: S3Place, name: str, content: bytes) -> None:
+        """Put a file into a stored release, in place of one of that name, and then name it among those that are there.
+
+        A reader between the two steps finds a file that is not what was stored, and may look again.
+
+        Raises:
+            TableError: if there is no such release.
+            StoreError: if the bucket cannot be read or written.
+        """
+        complete = self._objects.get_json(place / COMPLETE)
+        if complete is None:
+            raise TableError(f"store: {place}: no release there; look at the names under {self.base}")
+        with self._scratch(place) as folder:
+            (folder / name).write_bytes(content)
+            added = folder_facts(folder)
+            self._objects.upload(folder, place, added)
+            self._objects.put_json(place / COMPLETE, {"files": {**complete["files"], **added}})
+
     @property
     def _objects(self) -> S3Objects:
         return S3Objects(self.options)

@@ -9,17 +9,20 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from synth_pipeline.errors import PrivacyError, StoreError
-from synth_pipeline.integrations.folder_store import PRIVATE_FOLDER, FolderStore, child_names
+from synth_pipeline.integrations.folder_store import PRIVATE_FOLDER, FolderStore, child_names, replace_file
 from synth_pipeline.integrations.s3_place import S3Options, S3Place
 from synth_pipeline.integrations.s3_store import S3Store
+from synth_pipeline.integrations.signing import installation_signer
 from synth_pipeline.integrations.store_contract import Store, told_disk_faults
 from synth_pipeline.privacy.gate import Place
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
 from synth_pipeline.release.draft import draft_prefix
+from synth_pipeline.release.signer import Signer
 from synth_pipeline.snapshot.key import load_key, load_or_create_key
 
 __all__ = [
@@ -121,6 +124,47 @@ class Home:
         if not isinstance(place, S3Place):
             return Path(str(place))
         return S3Store(place, self._private_folder, is_private=False, options=_options()).fetch_bundle(place, folder)
+
+    def signer(self) -> Signer | None:
+        """Who signs the releases of this installation; None where it has no key (see `signing.installation_signer`).
+
+        Raises:
+            SigningError: if there is a key and its passphrase is not known.
+        """
+        return installation_signer(self.folder)
+
+    def release_places(self, dataset: str) -> Mapping[str, Place]:
+        """Where every kept bundle of a dataset lies, by version."""
+        store = self._released_in(_BUNDLES)
+        if store is None:
+            folder = self.folder / _BUNDLES / dataset
+            return {name: folder / name for name in child_names(folder)}
+        return {name: store.place(dataset, name) for name in store.names(dataset)}
+
+    def release_file(self, place: Place, name: str) -> bytes | None:
+        """Content of one file of a kept bundle; None where the bundle has no such file.
+
+        Raises:
+            StoreError: if it cannot be read.
+        """
+        if isinstance(place, S3Place):
+            store = S3Store(place, self._private_folder, is_private=False, options=_options())
+            return store.bundle_file(place, name)
+        path = Path(str(place)) / name
+        with told_disk_faults(path):
+            return path.read_bytes() if path.is_file() else None
+
+    def add_to_release(self, place: Place, name: str, content: bytes) -> None:
+        """Put a file into a kept bundle, in place of one of that name; whole or not at all.
+
+        Raises:
+            StoreError: if the folder or bucket cannot be written.
+        """
+        if isinstance(place, S3Place):
+            store = S3Store(place, self._private_folder, is_private=False, options=_options())
+            store.add_to_bundle(place, name, content)
+            return
+        replace_file(Path(str(place)) / name, content)
 
     @property
     def scratch(self) -> Path:

@@ -10,6 +10,7 @@ from synth_pipeline.errors import LedgerError
 from synth_pipeline.integrations.run_queue import training_pool
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.keys import PRIVATE_IO, RELEASED_IO, AssetName, DatasetKeys
+from synth_pipeline.orchestration.lineage_events import lineage_run_id, told_to_lineage
 from synth_pipeline.orchestration.metadata import Gate, event_log
 from synth_pipeline.orchestration.retries import retried
 from synth_pipeline.orchestration.turn import stage_turn
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 else:
     Result = dg.MaterializeResult
 
-CHARGED_ASSETS: tuple[str, ...] = ("real_snapshot", "drift_report", "profile", "generator")
+CHARGED_ASSETS: tuple[str, ...] = ("real_snapshot", "drift_report", "profile", "generator", "published_score")
 """Stages that read rows for the ledger's money; those of one dataset share a pool, so that two of them never run at once."""
 
-PRIVATE_ASSETS: tuple[AssetName, ...] = ("real_snapshot", "tstr_benchmark")
+PRIVATE_ASSETS: tuple[AssetName, ...] = ("real_snapshot", "tstr_benchmark", "internal_report")
 _ANY: Any = dg.Any
 
 
@@ -64,13 +65,15 @@ def walk_asset(
         pool=training_pool(spec.dataset) if name in CHARGED_ASSETS else None,
         **options,
     )
-    return lambda function: made_asset(retried(function))
+    told = told_to_lineage(spec, name, upstream=upstream, description=description)
+    return lambda function: made_asset(retried(told(function)))
 
 
 def gate(home: Home, context: dg.AssetExecutionContext) -> Gate:
     """The gate for the metadata of the asset and snapshot that are running."""
     dataset, name = context.asset_key.path
-    return Gate(home.private, (dataset, context.partition_key, f"{name}.internal"))
+    known_as = {"openlineage_run": Released(lineage_run_id(context))}
+    return Gate(home.private, (dataset, context.partition_key, f"{name}.internal"), known_as)
 
 
 @contextmanager

@@ -4,17 +4,19 @@ The mechanism is audited on released rows as if they were private, so what comes
 The attacks read real rows: what they find is internal, a diagnostic, and stops nothing.
 """
 
+import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pandas import DataFrame
 
 from synth_pipeline import walk as stages
-from synth_pipeline.audit.attack import headline, summary_lines
+from synth_pipeline.audit.attack import AttackReport, headline, summary_lines
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.errors import LedgerError, TableError
 from synth_pipeline.integrations.mlflow import Tracking
@@ -34,8 +36,8 @@ from synth_pipeline.report.attack_page import attack_page
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
-ATTACKS, ATTACKS_PAGE = "privacy_audit.attacks", "attacks.html"
-"""Folder and file in the private store that hold the page of the attacks."""
+ATTACKS, ATTACKS_PAGE, _ATTACKS_DATA = "privacy_audit.attacks", "attacks.html", "attacks.json"
+"""Folder in the private store that holds what the attacks found, and its files: a page, and plain data."""
 
 KEEPS_ITS_CLAIM = "mechanism_keeps_its_claim"
 _EXPECTED = "No question of the walk is moved further by one unit than it is charged for, and the measured lower bound stays under ε."
@@ -73,12 +75,7 @@ def audit_assets(spec: Spec) -> list[dg.AssetsDefinition]:
                 attacks = _attacks(real_snapshot.value, frame, spec, lambda message: tell(message, 0.0))
                 # Of released rows, so nothing here is private; but its replays warn, like any walk over few rows, and nobody asks.
                 audited = stages.audit(generator.value.spec, frame, runs=runtime.audit_runs, progress=tell)
-        page = home.private.write(
-            lambda folder: (folder / ATTACKS_PAGE).write_text(attacks.page, encoding="utf-8"),
-            spec.dataset,
-            context.partition_key,
-            ATTACKS,
-        )
+        page = home.private.write(attacks.save, spec.dataset, context.partition_key, ATTACKS)
         record = WalkRecord(context, tracking, origin)
         record.audited(audited)
         entries = {
@@ -104,6 +101,33 @@ class _Attacks:
 
     found: dict[str, Any]
     page: str
+
+    def save(self, folder: Path) -> None:
+        """Write both files."""
+        (folder / ATTACKS_PAGE).write_text(self.page, encoding="utf-8")
+        (folder / _ATTACKS_DATA).write_text(json.dumps(self.found), encoding="utf-8")
+
+
+def read_attacks(home: Home, dataset: str, partition: str) -> AttackReport | str:
+    """What the attacks of a snapshot's walk found, or why nothing was attacked; internal.
+
+    Args:
+        home: whose private store holds it.
+        dataset: which dataset.
+        partition: which snapshot.
+
+    Raises:
+        TableError: if no attacks were kept.
+    """
+    found = home.private.read(_attacks_in, dataset, partition, ATTACKS)
+    return AttackReport.from_dict(found["report"]) if "report" in found else str(found["headline"])
+
+
+def _attacks_in(folder: Path) -> dict[str, Any]:
+    data = folder / _ATTACKS_DATA
+    if not data.exists():
+        return {"headline": "not kept as data by the version that made this walk"}
+    return json.loads(data.read_text(encoding="utf-8"))
 
 
 def _attacks(snapshot: Snapshot, frame: DataFrame, spec: Spec, tell: Callable[[str], None]) -> _Attacks:

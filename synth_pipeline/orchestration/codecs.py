@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.benchmark.published import PublishedScore
 from synth_pipeline.benchmark.scorecard import Scorecard, read_scorecard
 from synth_pipeline.drift.decision import Decision, PriorFacts
 from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.integrations.stores import Place, place_of
 from synth_pipeline.orchestration.keys import AssetName
-from synth_pipeline.outcome import DriftOutcome, Profiled
+from synth_pipeline.outcome import DriftOutcome, Profiled, ScoreOutcome
 from synth_pipeline.privacy.events import event_from_dict
+from synth_pipeline.release.approval import ApprovedRelease
 from synth_pipeline.release.model import ReleasedModel, load_model
 from synth_pipeline.snapshot.take import PrivateCounts, Snapshot
 from synth_pipeline.table.native import NativeTable
@@ -24,6 +26,9 @@ from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.expectation import Expectation, Outcome
 
 Outcomes = tuple[Outcome, ...]
+
+REPORT_PAGE = "internal_report.html"
+"""File of the internal report in its value's folder."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +143,31 @@ def _load_scorecard(folder: Path) -> Scorecard:
     return read_scorecard(folder / "scorecard.json")
 
 
+def _save_score(outcome: ScoreOutcome, folder: Path) -> None:
+    score = None if outcome.score is None else outcome.score.to_json()
+    _write_json(folder / "score.json", {"score": score, "reason": outcome.reason, "table": outcome.table})
+
+
+def _load_score(folder: Path) -> ScoreOutcome:
+    content = _read_json(folder / "score.json")
+    score = None if content["score"] is None else PublishedScore.from_json(content["score"])
+    return ScoreOutcome(score, content["reason"], content["table"])
+
+
 def _save_audit(audit: MechanismAudit, folder: Path) -> None:
     (folder / "audit.json").write_text(audit.to_json(), encoding="utf-8")
 
 
 def _load_audit(folder: Path) -> MechanismAudit:
     return MechanismAudit.from_json((folder / "audit.json").read_text(encoding="utf-8"))
+
+
+def _save_page(page: str, folder: Path) -> None:
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
+
+
+def _load_page(folder: Path) -> str:
+    return (folder / REPORT_PAGE).read_text(encoding="utf-8")
 
 
 def _save_place(place: Place, folder: Path) -> None:
@@ -154,6 +178,14 @@ def _load_place(folder: Path) -> Place:
     return place_of((folder / "place.txt").read_text(encoding="utf-8"))
 
 
+def _save_approved(release: ApprovedRelease, folder: Path) -> None:
+    _write_json(folder / "approval.json", asdict(release))
+
+
+def _load_approved(folder: Path) -> ApprovedRelease:
+    return ApprovedRelease(**_read_json(folder / "approval.json"))
+
+
 CODECS: Mapping[AssetName, Codec] = {
     "real_snapshot": Codec(_save_snapshot, _load_snapshot),
     "drift_report": Codec(_save_drift, _load_drift),
@@ -162,8 +194,11 @@ CODECS: Mapping[AssetName, Codec] = {
     "synthetic_table": Codec(_save_table, _load_table),
     "validation_suite": Codec(_save_outcomes, _load_outcomes),
     "tstr_benchmark": Codec(_save_scorecard, _load_scorecard),
+    "published_score": Codec(_save_score, _load_score),
     "privacy_audit": Codec(_save_audit, _load_audit),
+    "internal_report": Codec(_save_page, _load_page),
     "release": Codec(_save_place, _load_place),
+    "approval": Codec(_save_approved, _load_approved),
 }
 
 

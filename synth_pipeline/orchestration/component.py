@@ -7,12 +7,16 @@ import dagster as dg
 from pydantic import BaseModel
 
 from synth_pipeline.integrations.run_queue import DATASET_TAG
+from synth_pipeline.orchestration.approval_assets import approval_asset
+from synth_pipeline.orchestration.approval_sensor import approval_sensor
 from synth_pipeline.orchestration.audit_assets import audit_assets
 from synth_pipeline.orchestration.drift_assets import drift_assets
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.private_assets import private_assets
 from synth_pipeline.orchestration.released_assets import released_assets
+from synth_pipeline.orchestration.report_assets import report_assets
 from synth_pipeline.orchestration.schedules import walk_schedules
+from synth_pipeline.orchestration.score_assets import score_assets
 from synth_pipeline.orchestration.sensors import arrival_sensor
 from synth_pipeline.spec import Spec
 
@@ -26,8 +30,8 @@ class SyntheticDataset(dg.Component, dg.Resolvable):
 
     The attributes are those of a specification (`synth-pipeline schema` prints them). A relative `source.uri` lies in the home folder.
     From it come the assets real_snapshot, drift_report (where drift is looked for), profile, generator, synthetic_table,
-    validation_suite, tstr_benchmark, privacy_audit and release, one partition a snapshot, a job that walks them, and a schedule where
-    one is given, else a sensor for new snapshots.
+    validation_suite, tstr_benchmark, privacy_audit, internal_report and release, one partition a snapshot, a job that walks them, and a schedule where
+    one is given, else a sensor for new snapshots; and the asset approval, which a second person makes, with a sensor for its end.
 
     Attributes:
         spec: the specification.
@@ -64,17 +68,18 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
     keys = DatasetKeys(spec.dataset)
     job = dg.define_asset_job(
         keys.job,
-        selection=dg.AssetSelection.assets(*keys.assets(with_drift=spec.drift is not None)),
+        selection=dg.AssetSelection.assets(*keys.assets_of(spec)),
         description=f"One walk of {spec.dataset}: from a snapshot to a release, at ε = {spec.privacy.epsilon:g}.",
         tags={DATASET_TAG: spec.dataset},
     )
-    made = [*private_assets(spec), *drift_assets(spec), *released_assets(spec), *audit_assets(spec)]
+    made = [*private_assets(spec), *drift_assets(spec), *released_assets(spec), *score_assets(spec), *audit_assets(spec), *report_assets(spec)]
+    made.append(approval_asset(spec))
     # One thing a dataset that asks for walks by itself (adr/0016): its schedule, or else the sensor.
     schedules = walk_schedules(spec)
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda asset: _kept_fresh(spec, asset), made),
         jobs=[job],
-        sensors=[arrival_sensor(spec)] if spec.source and not schedules else [],
+        sensors=[approval_sensor(spec), *([arrival_sensor(spec)] if spec.source and not schedules else [])],
         schedules=schedules,
     )
 

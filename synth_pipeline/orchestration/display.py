@@ -3,7 +3,6 @@
 Belongs here: layout. Does not: deciding what may be shown (metadata), or anything about real rows.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
@@ -13,6 +12,7 @@ import pandas as pd
 from synth_pipeline.audit.finding import Finding
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.ledger import ChargeLine, Entry
+from synth_pipeline.release import lineage
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
@@ -103,9 +103,8 @@ def composed(model: ReleasedModel) -> float:
 
 
 def table_digest(frame: pd.DataFrame) -> str:
-    """SHA-256 of a synthetic table's values, row by row."""
-    hashed: pd.Series = pd.util.hash_pandas_object(frame, index=False)  # pyright: ignore[reportAttributeAccessIssue]
-    return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()
+    """SHA-256 of a synthetic table's values, row by row; the one that its lineage carries."""
+    return lineage.table_digest(frame)
 
 
 def sparkline(shares: Sequence[float] | np.ndarray) -> str:

@@ -23,6 +23,7 @@ from synth_pipeline.orchestration.epoch import drift_found, report_under_epoch
 from synth_pipeline.orchestration.in_force import in_force, load_prior
 from synth_pipeline.orchestration.io_managers import made_loader
 from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.lineage import column_lineage
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.orchestration.metadata import Entry, event_log
 from synth_pipeline.orchestration.resources import StageRuntime
@@ -202,6 +203,7 @@ def _drift_report(spec: Spec) -> dg.AssetsDefinition:
         entries: dict[str, Entry] = {
             "decision": Released(kind),
             "reason": Released(decision.reason),
+            **({} if report is None else column_lineage(spec, "drift_report")),
             **seen,
             "ledger": Released(display.ledger_table(history, origin.reservation)),
             **record.entries,

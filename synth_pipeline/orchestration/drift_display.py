@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 
 from synth_pipeline.drift.report import ColumnDrift, DriftReport
+from synth_pipeline.orchestration import pictures
 from synth_pipeline.orchestration.display import markdown_table, sparkline
 from synth_pipeline.orchestration.metadata import Entry
 from synth_pipeline.privacy.gate import Released
@@ -28,6 +29,7 @@ def drift_entries(report: DriftReport, prior: Profile, spec: Spec) -> dict[str, 
     }
     if report.columns:
         shown["columns"] = Released(_column_table(report, prior, spec))
+    shown |= {name: Released(picture) for name, picture in pictures.shown(pictures.drift_pictures(report)).items()}
     if report.pairs:
         shown["pairs"] = Released(_pair_table(report))
     if report.schema:

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 
-from synth_pipeline.errors import TableError
+from synth_pipeline.errors import ApprovalRefused, TableError
+from synth_pipeline.integrations.approvals import require_approved
 from synth_pipeline.integrations.stores import Home, Store
 from synth_pipeline.orchestration.codecs import CODECS, Codec
-from synth_pipeline.orchestration.keys import AssetName
+from synth_pipeline.orchestration.keys import APPROVAL, AssetName
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.privacy.gate import private_stage
+from synth_pipeline.release.approval import ApprovedRelease
 
 ORIGIN_FILE = "origin.json"
 
@@ -35,16 +38,18 @@ class ZoneIOManager(dg.ConfigurableIOManager):
         """Write the value of an asset, and which walk made it."""
         codec, place = _codec_and_place(context.asset_key, context.asset_partition_key)
 
-        def save(folder: Path) -> None:
-            codec.save(obj.value, folder)
-            (folder / ORIGIN_FILE).write_text(json.dumps(obj.origin.to_json()), encoding="utf-8")
-
         with self._guarded(place):
-            self._store().write(save, *place)
+            self._store().write(lambda folder: save_made(codec, obj, folder), *place)
 
-    def load_input(self, context: dg.InputContext) -> Made[Any]:
-        """Read the value of an upstream asset for the same snapshot."""
+    def load_input(self, context: dg.InputContext) -> Made[Any] | ApprovedRelease:
+        """Read the value of an upstream asset for the same snapshot; of an approval, the release itself, if it is approved now.
+
+        Raises:
+            ApprovalRefused: for a release that is not, or no longer, approved: whatever was to be made from it stops here.
+        """
         _, place = _codec_and_place(context.asset_key, context.asset_partition_key)
+        if place[2] == APPROVAL:
+            return load_approved(Home.at(self.home), place[0], place[1])
         with self._guarded(place):
             return self._store().read(made_loader(place[2]), *place)
 
@@ -55,6 +60,33 @@ class ZoneIOManager(dg.ConfigurableIOManager):
     def _store(self) -> Store:
         home = Home.at(self.home)
         return home.private if self.zone == "private" else home.released
+
+
+def load_approved(home: Home, dataset: str, partition: str, *, now: datetime | None = None) -> ApprovedRelease:
+    """The approved release of a snapshot, looked at again now.
+
+    Args:
+        home: where it is kept.
+        dataset: which dataset.
+        partition: which snapshot.
+        now: the time, in UTC; default: the clock's.
+
+    Raises:
+        ApprovalRefused: if none is approved, or no longer.
+    """
+    place = (dataset, partition, APPROVAL)
+    if not home.released.has(*place):
+        raise ApprovalRefused(
+            f"{dataset}, snapshot {partition}: no release of it was approved; approve one: synth-pipeline approve {dataset}/VERSION"
+        )
+    stored: ApprovedRelease = home.released.read(CODECS[APPROVAL].load, *place)
+    return require_approved(home, f"{dataset}/{stored.version}", now=now)
+
+
+def save_made(codec: Codec, made: Made[Any], folder: Path) -> None:
+    """Write a value, and which walk made it, into a folder."""
+    codec.save(made.value, folder)
+    (folder / ORIGIN_FILE).write_text(json.dumps(made.origin.to_json()), encoding="utf-8")
 
 
 def read_origin(folder: Path) -> Origin:

@@ -22,7 +22,7 @@ from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import newest_partition, register
 from synth_pipeline.orchestration.audit_assets import ATTACKS, ATTACKS_PAGE
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
-from synth_pipeline.orchestration.codecs import CODECS, Outcomes
+from synth_pipeline.orchestration.codecs import CODECS, REPORT_PAGE, Outcomes
 from synth_pipeline.orchestration.failures import failure_of, was_interrupted
 from synth_pipeline.orchestration.keys import AssetName, DatasetKeys
 from synth_pipeline.orchestration.resources import Progress, StageRuntime
@@ -51,6 +51,7 @@ class WalkReport:
         outcomes: outcome of every expectation.
         audit: the measured lower bound on ε.
         attacks_path: page of the attacks, in the private store.
+        internal_report_path: the internal report, in the private store; None where it could not be stored.
         epsilon: ε that is proven, that of the plan.
         delta: δ of the walk.
         account: the dataset's budget after the walk.
@@ -70,6 +71,7 @@ class WalkReport:
     outcomes: Outcomes
     audit: MechanismAudit
     attacks_path: Place
+    internal_report_path: Place | None
     epsilon: float
     delta: float
     account: Account
@@ -179,6 +181,7 @@ def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessR
         outcomes=read(home.released, "validation_suite"),
         audit=read(home.released, "privacy_audit"),
         attacks_path=home.private.found(spec.dataset, partition, ATTACKS) / ATTACKS_PAGE,
+        internal_report_path=_internal_report(spec, home, partition),
         epsilon=float(shown["release"]["epsilon"]),
         delta=spec.privacy.delta,
         account=open_ledger(home.ledger).account(spec.dataset),
@@ -186,6 +189,11 @@ def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessR
         mlflow_model=shown["generator"].get("mlflow_model"),
         home=home,
     )
+
+
+def _internal_report(spec: Spec, home: Home, partition: str) -> Place | None:
+    place = (spec.dataset, partition, "internal_report")
+    return home.private.found(*place) / REPORT_PAGE if home.private.has(*place) else None
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -29,10 +29,12 @@ class Gate:
     Attributes:
         store: the private store, which takes internal values.
         place: parts of the place of this asset's internal values in it.
+        known_as: entries that every result of the asset shows, such as the id that others know its step by.
     """
 
     store: PrivateStore
     place: tuple[str, ...] = field(default=())
+    known_as: Mapping[str, Released[str]] = field(default_factory=dict[str, Released[str]])
 
     def materialized(
         self, value: Any, entries: Entries, *, checks: Sequence[dg.AssetCheckResult] = ()
@@ -47,7 +49,8 @@ class Gate:
         Raises:
             PrivacyError: as `pass_through` does.
         """
-        return dg.MaterializeResult(value=value, metadata=self.pass_through(entries), check_results=list(checks))
+        shown = self.pass_through({**self.known_as, **entries})
+        return dg.MaterializeResult(value=value, metadata=shown, check_results=list(checks))
 
     def pass_through(self, entries: Entries) -> dict[str, dg.MetadataValue]:
         """The entries as Dagster metadata; internal ones are written to the private store and replaced by a pointer.
@@ -110,6 +113,42 @@ def observation(
     shown = {name: metadata_value(name, entry) for name, entry in entries.items()}
     words = opened(description, where="observation")
     return dg.AssetObservation(asset_key=key, partition=partition, description=words, metadata=shown)
+
+
+def materialization(key: dg.AssetKey, *, partition: str, entries: Entries) -> dg.AssetMaterialization:
+    """What is told of a partition of an asset that was made outside a run.
+
+    Args:
+        key: the asset.
+        partition: its partition.
+        entries: what is shown, by name; released values only.
+    """
+    shown = {name: metadata_value(name, entry) for name, entry in entries.items() if not isinstance(entry, Internal)}
+    return dg.AssetMaterialization(asset_key=key, partition=partition, metadata=shown)
+
+
+def check_evaluation(check: dg.AssetCheckKey, *, passed: bool, description: Released[str]) -> dg.AssetCheckEvaluation:
+    """What a blocking check finds outside a run; of no partition, since Dagster keeps one such result a partition, and refuses the second.
+
+    Args:
+        check: which.
+        passed: whether it holds.
+        description: in a sentence.
+    """
+    return dg.AssetCheckEvaluation(
+        asset_key=check.asset_key,
+        check_name=check.name,
+        passed=passed,
+        description=opened(description, where="check"),
+        blocking=True,
+    )
+
+
+def report_event(
+    instance: dg.DagsterInstance, told: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+) -> None:
+    """Show an event of this module at once, as one of no run."""
+    instance.report_runless_asset_event(told)
 
 
 def report_observation(instance: dg.DagsterInstance, noted: dg.AssetObservation) -> None:

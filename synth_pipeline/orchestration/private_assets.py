@@ -11,13 +11,14 @@ from synth_pipeline import walk as stages
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.integrations.mlflow import Tracking
 from synth_pipeline.integrations.stores import Home
-from synth_pipeline.orchestration import display
+from synth_pipeline.orchestration import display, pictures
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
 from synth_pipeline.orchestration.arrivals import refuse_copy
 from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
 from synth_pipeline.orchestration.drift_assets import Settled, drift_deps, settled
 from synth_pipeline.orchestration.epoch import report_under_epoch
 from synth_pipeline.orchestration.in_force import in_force
+from synth_pipeline.orchestration.lineage import column_lineage
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.orchestration.metadata import Entry, event_log
 from synth_pipeline.orchestration.quarantine import taking
@@ -27,6 +28,7 @@ from synth_pipeline.orchestration.tracking import WalkRecord
 from synth_pipeline.outcome import Profiled
 from synth_pipeline.privacy.gate import Internal, Released
 from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.release.signer import require_usable
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
@@ -48,6 +50,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         ledger, partition = open_ledger(home.ledger), context.partition_key
         give_back_abandoned(ledger, context.instance, dataset=spec.dataset, replaced=partition)
         walk_id = context.run.root_run_id or context.run.run_id
+        require_usable(home.signer())
         walk = _opened(spec, home, partition, walk_id)
         with charged_stage(spec, context, home):
             snapshot = _take(walk, home, partition, context.instance)
@@ -62,6 +65,7 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
             "ledger": Released(display.ledger_table(ledger.history(spec.dataset), walk.reservation.number)),
             "fingerprint": Released(snapshot.fingerprint),
             "dagster/column_schema": Released(display.column_schema(spec)),
+            **column_lineage(spec, "real_snapshot"),
             "counts": Internal(vars(snapshot.counts)),
             **record.entries,
         }
@@ -101,8 +105,10 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
             "rows_noisy": Released(released.row_count),
             **_noise_of_count(released),
             "columns": Released(display.profile_plots(released)),
+            **{name: Released(picture) for name, picture in pictures.shown(pictures.profile_pictures(released)).items()},
             "charged": Released(display.event_table(profiled.events)),
             "dagster/column_schema": Released(display.column_schema(spec)),
+            **({} if found.keeps_generator else column_lineage(spec, "profile")),
         }
         if released.warnings:  # of the released profile: too few rows for so many columns, and the like
             entries["warnings"] = Released("; ".join(released.warnings))
@@ -158,9 +164,11 @@ def _generator(spec: Spec) -> dg.AssetsDefinition:
             **found.entries,
             "generator": Released(model.generator.kind),
             "facts": Released(dg.MetadataValue.json(model.generator.facts)),
+            **{name: Released(picture) for name, picture in pictures.shown(pictures.generator_pictures(model)).items()},
             "epsilon": Released(display.composed(model)),
             "delta": Released(spec.privacy.delta),
             "charged": Released(display.event_table(model.events)),
+            **({} if found.keeps_generator else column_lineage(spec, "generator")),
             "ledger": Released(
                 display.ledger_table(open_ledger(home.ledger).history(spec.dataset), origin.reservation)
             ),

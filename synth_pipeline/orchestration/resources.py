@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow import PAGES_VARIABLE, SERVER_VARIABLE, Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.walk import AUDIT_RUNS
 
 Progress = Callable[[str, float], None]
-SERVER_VARIABLE = "SYNTH_PIPELINE_MLFLOW"
-PAGES_VARIABLE = "SYNTH_PIPELINE_MLFLOW_PAGES"
 
 
 class HomeResource(dg.ConfigurableResource[Home]):

@@ -25,7 +25,7 @@ from synth_pipeline.errors import LedgerUnreachable, SourceError, StageStopped, 
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.made import Origin
 from synth_pipeline.privacy.journal import remove_journals, sweep_journals
-from synth_pipeline.reserve import drift_key
+from synth_pipeline.reserve import drift_key, score_key
 
 FINAL_TAG = "dagster/max_retries"
 """Tag of a run that says how often Dagster may start it again."""
@@ -72,6 +72,11 @@ def forget_journals(home: Home, origin: Origin) -> None:
     """Remove the journals of a walk: its generator is stored, and Dagster has noted it, so nothing of it is asked again."""
     for key in (origin.walk, drift_key(origin.walk), drift_key(origin.walk, is_second=True)):
         remove_journals(journals_of(home), key)
+
+
+def forget_score_journal(home: Home, origin: Origin) -> None:
+    """Remove the journal of a walk's published score, which is stored."""
+    remove_journals(journals_of(home), score_key(origin.walk))
 
 
 def forget_other_journals(home: Home, origin: Origin) -> None:

@@ -1,5 +1,6 @@
 """What each asset records in MLflow. A tracker that fails costs its record, never the result: that was paid for in budget."""
 
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,14 @@ from synth_pipeline.privacy.gate import Released
 from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.reserve import Walk
 from synth_pipeline.spec import Spec
+
+DAGSTER_PAGES_VARIABLE = "SYNTH_PIPELINE_DAGSTER_PAGES"
+
+
+def run_page(run_id: str) -> str:
+    """Dagster's page of a run, at `$SYNTH_PIPELINE_DAGSTER_PAGES`, else at this machine's port 3000."""
+    pages = os.environ.get(DAGSTER_PAGES_VARIABLE) or "http://127.0.0.1:3000"
+    return f"{pages.rstrip('/')}/runs/{run_id}"
 
 
 class WalkRecord:
@@ -79,6 +88,17 @@ class WalkRecord:
             tags = {"audit": Released(audit.summary)}
             tracker.log_facts(self._tracking, self._run(), metrics=metrics, tags=tags)
 
+    def reported(self, files: Mapping[str, bytes]) -> None:
+        """Keep the publishable report and the pictures of a release with the run, under `report/`.
+
+        Args:
+            files: their contents by file name; released facts and the synthetic table alone are in them.
+        """
+        with self._unharmed(), TemporaryDirectory(prefix="report_") as scratch:
+            for name, content in files.items():
+                (Path(scratch) / name).write_bytes(content)
+            tracker.log_artifacts(self._tracking, self._run(), Released(Path(scratch)), "report")
+
     def released(self, facts: Mapping[str, Released[float]], tags: Mapping[str, Released[str]]) -> None:
         """Record the release, and close the run."""
         with self._unharmed():
@@ -86,9 +106,23 @@ class WalkRecord:
             tracker.log_facts(self._tracking, run, metrics=facts, tags=tags)
             tracker.finish_run(self._tracking, run, has_succeeded=True)
 
+    def links(self) -> dict[str, str]:
+        """Ids under which the walk is known, for the release to carry: of Dagster's run, of MLflow's, of the generator's version."""
+        walk = self._origin.walk
+        found = {"dagsterRun": walk.walk_id}
+        with self._unharmed():
+            recorded = tracker.recorded_walk(self._tracking, dataset=walk.dataset, walk_id=walk.walk_id)
+            if recorded is not None:
+                found["mlflowRun"] = recorded.run.run_id
+                found |= {"mlflowModel": recorded.model} if recorded.model else {}
+        return found
+
     def _run(self) -> tracker.TrackedRun:
         walk = self._origin.walk
-        run = tracker.walk_run(self._tracking, dataset=walk.dataset, walk_id=walk.walk_id, snapshot=walk.snapshot)
+        tags = {"dagster.run": Released(run_page(walk.walk_id)), "openlineage.parent_run": Released(walk.walk_id)}
+        run = tracker.walk_run(
+            self._tracking, dataset=walk.dataset, walk_id=walk.walk_id, snapshot=walk.snapshot, tags=tags
+        )
         self.entries["mlflow_run"] = Released(dg.MetadataValue.url(self._tracking.link(run)))
         self.entries["mlflow_run_id"] = Released(run.run_id)
         return run

@@ -70,7 +70,7 @@ def unfinished_walk(spec: Spec, home: Home, instance: dg.DagsterInstance, partit
         return None
     shown = {name: entries for run in runs for name, entries in _shown(instance, run.run_id).items()}
     left = tuple(
-        key for key in DatasetKeys(spec.dataset).assets(with_drift=spec.drift is not None) if key.path[-1] not in shown
+        key for key in DatasetKeys(spec.dataset).assets_of(spec) if key.path[-1] not in shown
     )
     if "real_snapshot" not in shown or (not left and last.status == dg.DagsterRunStatus.SUCCESS):
         return None

@@ -50,7 +50,7 @@ def _merged(events: tuple[Event, ...]) -> tuple[Event, ...]:
     """Return what `merge_events` returns; remembered, because a ledger asks for the same walks at every admission."""
     counts: Counter[Event] = Counter()
     for event in events:
-        plain = replace(event, stage="", purpose="")
+        plain = replace(event, stage="", purpose="", columns=())
         match plain:
             case SubsampledGaussianEvent():
                 counts[replace(plain, steps=1)] += plain.steps

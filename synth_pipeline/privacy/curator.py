@@ -158,7 +158,7 @@ class Curator:
             A row adds its weight to at most one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete
             Gaussian on every cell.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=[column])
         native = self._table.columns[column]
         counts = np.zeros(partition.size + int(with_null), dtype=np.int64)
         for start in range(0, len(native), _CHUNK_ROWS):
@@ -181,7 +181,7 @@ class Curator:
             A row adds its weight to one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete Gaussian on
             every cell.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=[column])
         places = {key: place for place, key in enumerate(keys)}
         lookup = np.array(
             [places.get(key, len(keys)) for key in self._table.vocabularies[column]] + [len(keys) + 1], dtype=np.int64
@@ -196,8 +196,9 @@ class Curator:
             A row adds its weight or nothing to each number, so one unit moves each of the C numbers by at most U: discrete Gaussian,
             one event of count C.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(pairs))
-        is_null = {name: self._table.columns[name] == NULL for name in {name for pair in pairs for name in pair}}
+        names = dict.fromkeys(name for pair in pairs for name in pair)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names, count=len(pairs))
+        is_null = {name: self._table.columns[name] == NULL for name in names}
         differing = (is_null[first] ^ is_null[second] for first, second in pairs)
         counts = [int(rows.sum() if self._weights is None else self._weights[rows].sum()) for rows in differing]
         return self._desk.noisy(np.array(counts, dtype=np.int64), sigma)
@@ -224,7 +225,8 @@ class Curator:
         units = self._table.units
         if units is None:
             raise PrivacyError(f"{purpose}: the table does not say whose each row is")
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=1 + len(varying) + len(repeating))
+        names, count = dict.fromkeys([*varying, *repeating]), 1 + len(varying) + len(repeating)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names, count=count)
         counts = [
             int((np.bincount(units) > 1).sum()),
             *(people_who_vary(self._table.columns[name], units) for name in varying),
@@ -239,7 +241,9 @@ class Curator:
             Stability-based selection on the weights of the keys: a category held by few people is published with probability at most
             `delta` in all (proof in `privacy.mechanisms.stability`, for every way to spread a person's rows over keys).
         """
-        return self._desk.find_keys(lambda: self._present(column), cost=cost, delta=delta, stage=stage, purpose=purpose)
+        return self._desk.find_keys(
+            lambda: self._present(column), cost=cost, delta=delta, stage=stage, purpose=purpose, columns=[column]
+        )
 
     def draw_threshold(self, event: AboveThresholdEvent, *, threshold: int, sensitivity: int) -> NoisyThreshold:
         """A noisy threshold, charged once for every question that will be compared with it (`EncodedView.is_above`); secret.

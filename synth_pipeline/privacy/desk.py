@@ -1,7 +1,7 @@
 """The desk: where every answer is charged before it is computed, and gets its noise."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -89,9 +89,18 @@ class Desk:
         return max(self.budget.cost - self.held_back - self.spent_cost, 0.0)
 
     def charge_gaussian(
-        self, cost: float, *, stage: str, purpose: str, count: int = 1, row_sensitivity: int = 1
+        self,
+        cost: float,
+        *,
+        stage: str,
+        purpose: str,
+        columns: Iterable[str] = (),
+        count: int = 1,
+        row_sensitivity: int = 1,
     ) -> float:
         """Charge `cost` for a release of `count` answers, and return its noise scale, in the whole units of `PrivacyUnit`.
+
+        `columns` are noted with the event and change nothing.
 
         Privacy:
             Each answer must be moved by at most `row_sensitivity` times its weight by a row: in all by row_sensitivity × unit.sensitivity.
@@ -103,7 +112,9 @@ class Desk:
         sensitivity = row_sensitivity * self.unit.sensitivity
         sigma = sigma_for_cost(cost, sensitivity, count)
         self.announce()
-        event = DiscreteGaussianEvent(stage=stage, purpose=purpose, sigma=sigma, sensitivity=sensitivity, count=count)
+        event = DiscreteGaussianEvent(
+            stage=stage, purpose=purpose, columns=tuple(columns), sigma=sigma, sensitivity=sensitivity, count=count
+        )
         self._events.append(event)
         return sigma
 
@@ -136,7 +147,14 @@ class Desk:
         self._events.append(event)
 
     def pick(
-        self, scores: npt.NDArray[np.float64], *, epsilon: float, sensitivity: float, stage: str, purpose: str
+        self,
+        scores: npt.NDArray[np.float64],
+        *,
+        epsilon: float,
+        sensitivity: float,
+        stage: str,
+        purpose: str,
+        columns: Iterable[str] = (),
     ) -> int:
         """Index that the exponential mechanism chooses, its event recorded; the cost was charged by `charge_choice`.
 
@@ -146,8 +164,9 @@ class Desk:
             sensitivity: most that one unit moves any score.
             stage: where in the walk the choice is made.
             purpose: what it decides.
+            columns: the columns that it decides about, by name.
         """
-        event = ExponentialEvent(epsilon=epsilon, stage=stage, purpose=purpose)
+        event = ExponentialEvent(epsilon=epsilon, stage=stage, purpose=purpose, columns=tuple(columns))
         index = self.answered(
             Question("choice", {**event.to_dict(), "sensitivity": sensitivity}, scores),
             lambda: choose(scores, epsilon=epsilon, sensitivity=sensitivity, noise=self.noise).index,
@@ -156,7 +175,14 @@ class Desk:
         return index
 
     def find_keys(
-        self, present: Callable[[], Mapping[str, int]], *, cost: float, delta: float, stage: str, purpose: str
+        self,
+        present: Callable[[], Mapping[str, int]],
+        *,
+        cost: float,
+        delta: float,
+        stage: str,
+        purpose: str,
+        columns: Iterable[str] = (),
     ) -> tuple[str, ...]:
         """Keys whose noisy counts pass the threshold of a stable set union, charged before they are counted.
 
@@ -166,6 +192,7 @@ class Desk:
             delta: share of δ that covers keys which one unit alone holds.
             stage: where in the walk it is asked.
             purpose: what it is for.
+            columns: whose keys they are, by name.
 
         Raises:
             PrivacyError: if the cost, or δ′ with that of earlier discoveries, is more than the budget has; nothing is charged then.
@@ -176,9 +203,8 @@ class Desk:
         reach = KeyReach(self.unit.max_rows, self.unit.sensitivity)
         sigma = sigma_for_cost(cost, reach.weight)
         threshold = discovery_threshold(sigma, delta, reach)
-        event = DiscoveryEvent(
-            sigma=sigma, sensitivity=reach.weight, threshold=threshold, delta=delta, stage=stage, purpose=purpose
-        )
+        labels: dict[str, Any] = {"stage": stage, "purpose": purpose, "columns": tuple(columns)}
+        event = DiscoveryEvent(sigma=sigma, sensitivity=reach.weight, threshold=threshold, delta=delta, **labels)
         counts = present()
         keys = self.answered(
             Question("keys", event.to_dict(), counts),

@@ -29,15 +29,24 @@ def _require_delta(what: str, value: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Labelled:
-    """Where and why an event happened; labels never change what it costs."""
+    """Where, why and about which columns an event happened; labels never change what it costs.
+
+    Attributes:
+        stage: stage of the walk.
+        purpose: what it was for, in words.
+        columns: encoded columns that it asked about, where it asked about some by name; their names are public.
+    """
 
     kind: ClassVar[str]
     stage: str = ""
     purpose: str = ""
+    columns: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the event as JSON-ready values; `event_from_dict` reads them back unchanged."""
-        return {"kind": self.kind, **asdict(self)}
+        """Return the event as JSON-ready values; `event_from_dict` reads them back unchanged. No columns are not written down."""
+        values = {"kind": self.kind, **asdict(self)}
+        columns = list(values.pop("columns"))
+        return {**values, "columns": columns} if columns else values
 
 
 @dataclass(frozen=True)
@@ -226,6 +235,7 @@ def event_from_dict(values: Mapping[str, Any]) -> Event:
     kind = fields.pop("kind", None)
     if kind not in _KINDS:
         raise PrivacyError(f"event: unknown kind {kind!r}; known kinds are {', '.join(sorted(_KINDS))}")
+    fields["columns"] = tuple(fields.get("columns", ()))
     try:
         return _KINDS[kind](**fields)
     except TypeError as error:

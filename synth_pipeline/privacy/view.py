@@ -1,7 +1,7 @@
 """The private rows under a released encoder: joint counts, scores of dependence, and Poisson batches for training."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -68,7 +68,8 @@ class EncodedView:
             A row adds its weight to one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete Gaussian on
             every cell.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
+        names = self._names((partition.first, partition.second))
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names)
         return self._desk.noisy(self._counts(partition), sigma)
 
     def pair_errors(
@@ -86,7 +87,8 @@ class EncodedView:
             Adding a row moves one true count by its weight, so each distance by at most its weight (the expected counts, times U, are
             released facts). One unit moves each of the C distances by at most U; discrete Gaussian, one event of count C.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(partitions))
+        names = self._names(index for part in partitions for index in (part.first, part.second))
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names, count=len(partitions))
         weight = self._desk.unit.weight
         distances = [
             np.abs(self._counts(part) - model * weight).sum() for part, model in zip(partitions, expected, strict=True)
@@ -114,6 +116,7 @@ class EncodedView:
             sensitivity=unit.sensitivity * max(table.weight for table in tables),
             stage="generator",
             purpose=purpose,
+            columns=self._names(index for table in tables for index in (table.partition.first, table.partition.second)),
         )
 
     def dominance(self, pairs: Sequence[tuple[int, int]], *, cost: float, stage: str, purpose: str) -> Noisy:
@@ -123,7 +126,8 @@ class EncodedView:
             Adding a row moves one n_ab by its weight, so each sum of maxima by at most its weight. One unit moves each of the C numbers
             by at most U; one event of count C.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, count=len(pairs))
+        names = self._names(index for pair in pairs for index in pair)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names, count=len(pairs))
         best = [self._table(a, b).max(axis=1).sum() for a, b in pairs]
         return self._desk.noisy(np.array(best, dtype=np.int64), sigma)
 
@@ -134,7 +138,8 @@ class EncodedView:
             A row adds its weight to one cell, so one unit moves the cells by at most U in L1, hence in L2; one discrete Gaussian on
             every cell.
         """
-        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose)
+        names = self._names(partition.columns)
+        sigma = self._desk.charge_gaussian(cost, stage=stage, purpose=purpose, columns=names)
         return self._desk.noisy(self._joint(partition), sigma)
 
     def choose_family(
@@ -165,6 +170,7 @@ class EncodedView:
             sensitivity=self._desk.unit.sensitivity * _ROUNDING,
             stage="generator",
             purpose=purpose,
+            columns=self._names(index for family in families for index in family.columns),
         )
 
     def score_products(
@@ -275,6 +281,10 @@ class EncodedView:
             raise PrivacyError(f"{purpose}: the threshold was drawn for questions that one unit moves less")
         question = max(self._excess(table) for table in tables)
         return self._desk.compare(question, threshold, stage=stage, purpose=purpose)
+
+    def _names(self, indices: Iterable[int]) -> tuple[str, ...]:
+        """Names of columns that are asked about, each once."""
+        return tuple(self.domain.names[index] for index in dict.fromkeys(indices))
 
     def _excess(self, table: WatchedTable) -> int:
         """Excess of a watched table, in parts of 2·SHARE_PARTS of a whole unit; exact."""

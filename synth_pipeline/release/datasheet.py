@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from synth_pipeline.release.facts import NEIGHBOURS, ReleaseFacts
+from synth_pipeline.release.guidance import MISUSES, limits, uses
 from synth_pipeline.release.schema import domain_words
+from synth_pipeline.spec.publication import Publication
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,15 +42,27 @@ def datasheet(facts: ReleaseFacts, schema: Mapping[str, Any]) -> str:
             nullable=[f"`{column['name']}`" for column in columns if column["nullable"]],
             passed=sum(outcome.passed for outcome in facts.outcomes),
             warnings=[f"`{outcome.expectation.name}`" for outcome in facts.outcomes if not outcome.passed],
-            noise_share=noise_share(facts),
+            limits=limits(facts),
+            uses=uses(facts),
+            misuses=MISUSES,
+            publication=facts.spec.release.publication or Publication(),
+            cap_words=_cap_words(facts),
+            sensitive=list(facts.spec.fairness.sensitive) if facts.spec.fairness else [],
         )
     )
 
 
-def noise_share(facts: ReleaseFacts) -> float:
-    """Median over columns of the standard deviation that noise gives to one released share."""
-    deviations = [float(np.median(column.sigma)) for column in facts.profile.columns]
-    return float(np.median(deviations)) / max(facts.profile.rows, 1.0)
+def _cap_words(facts: ReleaseFacts) -> str:
+    cap, delta = facts.spec.privacy.cap, facts.spec.privacy.cap_delta
+    words = f"ε = {cap.epsilon:g} (δ = {delta:g})"
+    if cap.period is None:
+        return f"{words}, over all releases from the same people"
+    lifetime = (
+        "without a bound over a lifetime"
+        if cap.lifetime_epsilon is None
+        else f"and ε = {cap.lifetime_epsilon:g} over a lifetime"
+    )
+    return f"{words} in each period ({cap.period}), {lifetime}"
 
 
 def _row_count_words(facts: ReleaseFacts) -> str:

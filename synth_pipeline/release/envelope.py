@@ -13,7 +13,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_pipeline.errors import SigningError
 from synth_pipeline.release.keys import key_id
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+class Parts(NamedTuple):
+    """What an envelope holds.
+
+    Attributes:
+        payload: the statement's bytes.
+        key_id: the key that it says signed them.
+        signature: over the payload's pre-authentication encoding.
+    """
+
+    payload: bytes
+    key_id: str
+    signature: bytes
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ def signer_of(envelope: bytes, *, where: str) -> str:
     Raises:
         SigningError: if it is no envelope of one signature.
     """
-    return _parts(envelope, where)[1]
+    return envelope_parts(envelope, where=where).key_id
 
 
 def open_envelope(envelope: bytes, key: "Ed25519PublicKey", *, where: str) -> Opened:
@@ -71,7 +85,7 @@ def open_envelope(envelope: bytes, key: "Ed25519PublicKey", *, where: str) -> Op
     """
     from cryptography.exceptions import InvalidSignature
 
-    payload, named, signature = _parts(envelope, where)
+    payload, named, signature = envelope_parts(envelope, where=where)
     if named != key_id(key):
         raise SigningError(
             f"{where}: was signed by key {named}, not by {key_id(key)}; give that key, or refuse the bundle"
@@ -82,11 +96,31 @@ def open_envelope(envelope: bytes, key: "Ed25519PublicKey", *, where: str) -> Op
         raise SigningError(f"{where}: the signature does not hold; refuse it") from None
     try:
         statement = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         statement = None
     if not isinstance(statement, dict):
         raise SigningError(f"{where}: holds no statement; refuse it")
     return Opened(payload, statement, named)
+
+
+def envelope_parts(envelope: bytes, *, where: str) -> Parts:
+    """What an envelope holds, if it is spelt as `seal` spells it; nothing is proven by it.
+
+    Raises:
+        SigningError: if it is no envelope of one signature.
+    """
+    try:
+        content = json.loads(envelope)
+        (entry,) = content["signatures"]
+        payload, signature = (base64.b64decode(text, validate=True) for text in (content["payload"], entry["sig"]))
+        name = entry["keyid"]
+        is_ours = isinstance(name, str) and _text(payload, name, signature) == envelope
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+        payload, name, signature = b"", "", b""
+    if not is_ours:
+        raise SigningError(f"{where}: is no signed statement of one signature as this program writes it; refuse it")
+    return Parts(payload, name, signature)
 
 
 def pre_authentication(payload: bytes) -> bytes:
@@ -107,19 +141,3 @@ def _text(payload: bytes, name: str, signature: bytes) -> bytes:
         "signatures": [{"keyid": name, "sig": base64.b64encode(signature).decode()}],
     }
     return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def _parts(envelope: bytes, where: str) -> tuple[bytes, str, bytes]:
-    """Payload, key id and signature of an envelope that is spelt as `seal` spells it."""
-    try:
-        content = json.loads(envelope)
-        (entry,) = content["signatures"]
-        payload, signature = (base64.b64decode(text, validate=True) for text in (content["payload"], entry["sig"]))
-        name = entry["keyid"]
-        is_ours = isinstance(name, str) and _text(payload, name, signature) == envelope
-    except (ValueError, KeyError, TypeError):
-        is_ours = False
-        payload, name, signature = b"", "", b""
-    if not is_ours:
-        raise SigningError(f"{where}: is no signed statement of one signature as this program writes it; refuse it")
-    return payload, name, signature

@@ -10,6 +10,7 @@ from typing import Any
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.events import event_from_dict
 from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.release.trust_map import TrustMap
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
 from synth_pipeline.validate.expectation import Outcome
@@ -67,6 +68,10 @@ class ReleaseFacts:
         rows: rows of the synthetic table.
         audit: the measured lower bound on ε beside the claimed one, where the mechanism was audited (on released rows).
         extra: further released facts, such as ids of the run.
+        signed_by: id of the key that signs the release; None where nobody does.
+        ledger_head: how far the ledger's chain had come, as `entries` and `digest` of the last; an anchor for its verification.
+        trust: how far each marginal is expected to lie from the private rows; None where no model was at hand.
+        links: ids under which Dagster and MLflow know the walk, such as `dagsterRun` and `mlflowModel`.
 
     Privacy:
         Public and released facts only. No score computed on real rows may be put here.
@@ -90,6 +95,10 @@ class ReleaseFacts:
     rows: int
     audit: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    signed_by: str | None = None
+    ledger_head: Mapping[str, Any] | None = None
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+    trust: TrustMap | None = None
 
     @property
     def unit(self) -> str:
@@ -114,15 +123,26 @@ class ReleaseFacts:
 
     def budget_parts(self) -> tuple[BudgetPart, ...]:
         """What each stage spent by each kind of mechanism, stages in the order in which they ran."""
-        stages = list(dict.fromkeys(event["stage"] for event in self.events))
-        key = itemgetter("stage", "kind")
-        ordered = sorted(self.events, key=lambda event: (stages.index(event["stage"]), event["kind"]))
-        return tuple(self._part(stage, kind, list(group)) for (stage, kind), group in groupby(ordered, key=key))
+        return budget_parts(self.events, self.delta)
 
-    def _part(self, stage: str, kind: str, events: list[Mapping[str, Any]]) -> BudgetPart:
-        alone = composed_epsilon([event_from_dict(event) for event in events], self.delta)
-        answers = sum(int(event.get("count", event.get("steps", 1))) for event in events)
-        return BudgetPart(stage or "walk", _MECHANISM_NAMES.get(kind, kind.replace("_", " ")), answers, alone)
+
+def budget_parts(events: Sequence[Mapping[str, Any]], delta: float) -> tuple[BudgetPart, ...]:
+    """What each stage spent by each kind of mechanism, stages in the order in which they ran.
+
+    Args:
+        events: DP events, as `Event.to_dict` gives them.
+        delta: δ at which each part's ε is stated.
+    """
+    stages = list(dict.fromkeys(event["stage"] for event in events))
+    key = itemgetter("stage", "kind")
+    ordered = sorted(events, key=lambda event: (stages.index(event["stage"]), event["kind"]))
+    return tuple(_part(stage, kind, list(group), delta) for (stage, kind), group in groupby(ordered, key=key))
+
+
+def _part(stage: str, kind: str, events: list[Mapping[str, Any]], delta: float) -> BudgetPart:
+    alone = composed_epsilon([event_from_dict(event) for event in events], delta)
+    answers = sum(int(event.get("count", event.get("steps", 1))) for event in events)
+    return BudgetPart(stage or "walk", _MECHANISM_NAMES.get(kind, kind.replace("_", " ")), answers, alone)
 
 
 def mechanism_words(event: Mapping[str, Any]) -> str:

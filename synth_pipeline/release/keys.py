@@ -11,10 +11,12 @@ Source:
 import hashlib
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_pipeline.errors import SigningError
+from synth_pipeline.release.key_file import encrypted_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -37,30 +39,47 @@ def new_key(path: Path, passphrase: str) -> Path:
     Raises:
         SigningError: if the passphrase is too short, a file is there already, or the folder cannot be written.
     """
-    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    require_key_place(path)
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise SigningError(
             f"passphrase: has {len(passphrase)} characters, at least {SHORTEST_PASSPHRASE} are needed; use several words"
         )
+    public = public_path(path)
     key = Ed25519PrivateKey.generate()
-    encrypted = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(passphrase.encode()),
-    )
-    public = path.with_name(path.name + PUBLIC_SUFFIX)
-    for target in (path, public):
-        if target.exists():
-            raise SigningError(f"{target}: exists; a key is never overwritten: give another --out, or move it away")
-    _write_new(path, encrypted, mode=0o600)
-    _write_new(public, public_bytes(key.public_key()), mode=0o644)
+    _write_new(path, encrypted_text(key, passphrase), mode=0o600)
+    try:
+        _write_new(public, public_bytes(key.public_key()), mode=0o644)
+    except SigningError:
+        path.unlink(missing_ok=True)
+        raise
     return public
 
 
-def read_private_key(path: Path, passphrase: str) -> "Ed25519PrivateKey":
+def public_path(path: Path) -> Path:
+    """The file of the public half of the key whose private half is in a file."""
+    return path.with_name(path.name + PUBLIC_SUFFIX)
+
+
+def require_key_place(path: Path) -> None:
+    """Refuse a place where a key lies already, before anybody types a passphrase for it.
+
+    Raises:
+        SigningError: if one of the two files is there.
+    """
+    for target in (path, public_path(path)):
+        if target.exists():
+            raise SigningError(f"{target}: exists; a key is never overwritten: give another --out, or move it away")
+
+
+def read_private_key(path: Path, passphrase: str, *, is_mounted: bool = False) -> "Ed25519PrivateKey":
     """The private half of a key.
+
+    Args:
+        path: its file.
+        passphrase: what it was made with.
+        is_mounted: whether it is a secret that a machine is given, which the group may read, as Kubernetes mounts them.
 
     Raises:
         SigningError: if it cannot be read, is open to others, is no encrypted Ed25519 key, or the passphrase does not open it.
@@ -68,9 +87,8 @@ def read_private_key(path: Path, passphrase: str) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    content, mode = _content(path), path.stat().st_mode
-    if mode & 0o077:
-        raise SigningError(f"{path}: other users may read this key (mode {mode & 0o777:04o}); run: chmod 600 {path}")
+    content = _content(path)
+    require_hidden(path, what="this key", is_mounted=is_mounted)
     if b"ENCRYPTED PRIVATE KEY" not in content:
         raise SigningError(f"{path}: holds no key under a passphrase; make one with `synth-pipeline keys new`")
     try:
@@ -82,13 +100,33 @@ def read_private_key(path: Path, passphrase: str) -> "Ed25519PrivateKey":
     return key
 
 
+def require_hidden(path: Path, *, what: str, is_mounted: bool = False) -> None:
+    """Refuse a secret that others than its owner may read or change; the group may read one that is mounted.
+
+    Raises:
+        SigningError: with the mode that it has.
+    """
+    mode = path.stat().st_mode
+    if mode & (0o037 if is_mounted else 0o077):
+        raise SigningError(f"{path}: other users may read {what} (mode {mode & 0o777:04o}); run: chmod 600 {path}")
+
+
 def read_public_key(path: Path) -> "Ed25519PublicKey":
     """The public half of a key, from its file.
 
     Raises:
         SigningError: if it cannot be read, or is not exactly what `new_key` wrote.
     """
-    return public_key_of(_content(path), where=str(path))
+    return public_key_of(public_text(path), where=str(path))
+
+
+def public_text(path: Path) -> bytes:
+    """The text of a public key's file, which `public_key_of` reads.
+
+    Raises:
+        SigningError: if it cannot be read.
+    """
+    return _content(path)
 
 
 def public_key_of(content: bytes, *, where: str) -> "Ed25519PublicKey":
@@ -146,4 +184,5 @@ def _write_new(path: Path, content: bytes, *, mode: int) -> None:
     except OSError as error:
         raise SigningError(f"{path}: cannot be written ({type(error).__name__}); check the folder") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or there is no such folder
+            partial.unlink()

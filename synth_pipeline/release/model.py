@@ -29,6 +29,8 @@ from synth_pipeline.privacy.events import Event
 from synth_pipeline.release.completion import complete_given
 from synth_pipeline.release.draft import draft_prefix, replaced_prefix, sweep_drafts
 from synth_pipeline.release.people import drawn_as_rows, people_facts, profile_of_rows, rows_to_deal, with_people
+from synth_pipeline.release.rebalance import Drawn, Shares, cells_of, draw_cells
+from synth_pipeline.release.trust_map import TrustMap, make_trust_map
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import CategoricalColumn, ModelledColumn
@@ -113,21 +115,49 @@ class ReleasedModel:
             if rows is not None or where is not None:
                 raise ModelError("--given: takes the place of --rows and --where; leave them out")
             return self._finished(*complete_given(self, given, rng, null_token=null_token), rng)
-        if rows is None or not 1 <= rows <= MOST_ROWS:
-            asked_for = "none" if rows is None else f"{rows:,}"
-            raise ModelError(f"rows: {asked_for} asked for; a table has between 1 and {MOST_ROWS:,} rows")
-        return self._sampled(rows, where, rng)
+        rows = _possible_rows(rows)
+        asked = None if where is None else parse_predicate(where, self.columns, where="--where")
+        frame, person = self._drawn(rows, asked, rng)
+        return self._finished(frame, {}, rng, person)
 
-    def _sampled(self, rows: int, where: str | None, rng: np.random.Generator) -> pd.DataFrame:
+    def rebalance(self, rows: int, *, shares: Shares, seed: int | None = None) -> pd.DataFrame:
+        """A synthetic table with the asked shares of groups or classes, in random order; free of budget.
+
+        The numbers of rows are exact: each share of `rows`, rounded down or up by largest remainders. Inside a group the rows follow the
+        model's law given the group, rules included. Nothing else is claimed: what depends on the groups' shares, such as the
+        distribution of other columns over the whole table, moves with them, and a group that is rare in the model is no better known
+        for being drawn often. Where people may have several rows, each person's rows lie in one group, as under `where`.
+
+        Args:
+            rows: number of rows, at least 1.
+            shares: by column, `"equal"` over its categories or a share for each, several columns multiplied out; or pairs of an SQL
+                condition and its share, no two of which one row can meet. The shares add up to 1; what is not named does not occur.
+            seed: seed of the draw; None for a fresh one.
+
+        Raises:
+            PredicateError: if a column, category or condition is unknown or impossible, conditions overlap, or shares do not add up to 1.
+            ConstraintError: if the model, under the rules, cannot draw a group that was asked for.
+            ModelError: if `rows` is out of range.
+
+        Privacy:
+            Post-processing of released values.
+        """
+        rng = np.random.default_rng(seed)
+        cells = cells_of(shares, self.columns)
+        frame, person = draw_cells(
+            _possible_rows(rows), cells, lambda count, asked: self._drawn(count, asked, rng), rng
+        )
+        return self._finished(frame, {}, rng, person)
+
+    def _drawn(self, rows: int, asked: Predicate | None, rng: np.random.Generator) -> Drawn:
         """Rows of the model's law, under the condition where one is asked for, dealt to people where these have several."""
         people = self.profile.people
         rules = Rules.from_spec(self.spec)
-        asked = None if where is None else parse_predicate(where, self.columns, where="--where")
         table = self._regions(rules, asked)
         condition = (
             None
             if table is None
-            else compile_condition(table, self.profile, where="--where" if where else "constraints")
+            else compile_condition(table, self.profile, where="--where" if asked else "constraints")
         )
         named = {} if table is None else dict(zip(table.columns, table.regions, strict=True))
         if asked is None and condition is not None and self._mostly_obeys(rules, rng):
@@ -139,13 +169,12 @@ class ReleasedModel:
                 "--where: a drawn row does not satisfy the condition; nothing is returned: report this as a fault"
             )
         if people is None:
-            return self._finished(frame, {}, rng)
+            return frame, None
 
         def is_allowed(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
             return rules.obeyed(table) if asked is None else rules.obeyed(table) & asked.is_true(table)
 
-        dealt, person = with_people(frame, self.columns, people, rows=rows, is_allowed=is_allowed, rng=rng)
-        return self._finished(dealt, {}, rng, person)
+        return with_people(frame, self.columns, people, rows=rows, is_allowed=is_allowed, rng=rng)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model into a folder: JSON and safetensors, no pickle; whole or not at all.
@@ -182,6 +211,10 @@ class ReleasedModel:
         """Released facts worth showing: the generator's, and how rows fall to people where they may have several."""
         found = people_facts(self.profile, self.columns, self.spec.privacy.unit.column or "")
         return {**self.generator.facts, "people": found} if found else dict(self.generator.facts)
+
+    def trust_map(self, rows: int | None = None) -> TrustMap:
+        """How far each column, pair and larger measured table is expected to lie from the private rows; free of budget."""
+        return make_trust_map(self, rows=rows)
 
     @cached_property
     def row_profile(self) -> Profile:
@@ -257,6 +290,14 @@ class ReleasedModel:
 
         people = self.profile.people
         return draw(rows) if people is None else drawn_as_rows(draw, rows, people, rng)
+
+
+def _possible_rows(rows: int | None) -> int:
+    """A number of rows that a table can have."""
+    if rows is None or not 1 <= rows <= MOST_ROWS:
+        asked_for = "none" if rows is None else f"{rows:,}"
+        raise ModelError(f"rows: {asked_for} asked for; a table has between 1 and {MOST_ROWS:,} rows")
+    return rows
 
 
 def resolved_columns(spec: Spec, profile: Profile) -> dict[str, ModelledColumn]:

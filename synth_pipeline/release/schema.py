@@ -1,9 +1,10 @@
 """The released schema of a synthetic table: columns, kinds, meanings, units and domains, all public or discovered under DP."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.release.facts import ReleaseFacts
+from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
     CategoricalColumn,
     Column,
@@ -15,7 +16,11 @@ from synth_pipeline.table.column import (
 )
 from synth_pipeline.table.profile import CategoryProfile
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _LISTED_CATEGORIES = 8
+_TOLD = ("description", "unit", "notes")
 
 
 def released_schema(facts: ReleaseFacts, types: Mapping[str, str]) -> dict[str, Any]:
@@ -35,6 +40,28 @@ def released_schema(facts: ReleaseFacts, types: Mapping[str, str]) -> dict[str, 
     }
 
 
+def with_column_metadata(  # pyright: ignore[reportUnknownParameterType]  # pyarrow has no types
+    table: "pa.Table",  # pyright: ignore[reportUnknownParameterType]
+    spec: Spec,
+) -> "pa.Table":
+    """The same table whose Arrow fields carry what the specification says of each column.
+
+    Keys of a field's metadata: `description`, `unit`, `notes`, each where it is stated. Values, types and the table's own metadata stay
+    as they are, so that pandas reads the same rows with the same dtypes.
+
+    Args:
+        table: the synthetic table.
+        spec: its specification.
+    """
+    schema = table.schema
+    for position, name in enumerate(schema.names):
+        told = {key: text for key in _TOLD if (text := getattr(spec.columns[name], key)) is not None}
+        if told:
+            field = schema.field(position)
+            schema = schema.set(position, field.with_metadata({**(field.metadata or {}), **told}))
+    return table.cast(schema)
+
+
 def domain_words(column: dict[str, Any]) -> str:
     """The domain of a column of `released_schema`, in a few words."""
     domain: dict[str, Any] = column["domain"]
@@ -52,8 +79,7 @@ def _column(facts: ReleaseFacts, name: str, column: Column, types: Mapping[str, 
         "name": name,
         "kind": column.kind,
         "type": types[name],
-        "description": column.description,
-        "unit": column.unit,
+        **{key: getattr(column, key) for key in _TOLD},
         "nullable": not isinstance(column, IdentifierColumn) and column.nullable,
         "domain": _domain(facts, name, column),
     }

@@ -1,56 +1,127 @@
-"""Offline check of a bundle: every file is the one that its certificate names, and the data names that certificate."""
+"""Offline check of a bundle: its requester signed its certificate, every file is the one named there, and a second key approved it.
 
+Belongs here: what a stranger runs, who has the folder and public keys alone. Does not: who may approve, or withdrawals, which no bundle
+can know of. It loads cryptography and pyarrow, and nothing else that is not in the standard library.
+
+Nothing is believed before what vouches for it: the certificate is read from the signed payload, and data.parquet is opened only after its
+digest was found to be the one that is named.
+
+| what is wrong | the file that is said to be at fault |
+|---|---|
+| a byte of a file changed; a file is missing, a link or a folder; no certificate names it | that file |
+| certificate.json is not what was signed | certificate.json |
+| the envelope is damaged, missing, or by another key than the one that was given | signature |
+| the metadata of data.parquet states another guarantee than the certificate | data.parquet |
+| the approval is damaged, of another release, by the requester, by another key, or expired | approval |
+"""
+
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from synth_pipeline.errors import SigningError, SynthPipelineError
+from synth_pipeline.release.approval_check import Approved, PublicKey, check_approval
+from synth_pipeline.release.certificate_check import Certificate, data_faults, form_faults, read_certificate
+from synth_pipeline.release.envelope import envelope_parts, open_envelope
+from synth_pipeline.release.keys import key_id, public_key_of
+from synth_pipeline.release.statement import APPROVAL, CERTIFICATE, DATA, SEALS, SIGNATURE, Fault, file_digest
 
-from synth_pipeline.release.certificate import PREDICATE_TYPE, STATEMENT_TYPE, claim_digest, file_digest
+_UNREADABLE = "cannot be read as a certificate"
+NOT_CHECKED = "not checked: give --approver"
 
-DATA = "data.parquet"
-CERTIFICATE = "certificate.json"
-SIGNATURE = "signature"
-METADATA_PREFIX = "synth_pipeline."
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """What a check found.
+
+    Attributes:
+        faults: what is wrong; empty where everything holds.
+        certificate: the certificate, where the key that was given signed it; None otherwise, for then nothing vouches for it.
+        approval: predicate of an approval that holds; None where there is none, or it was not checked.
+        approval_words: the approval in a few words.
+    """
+
+    faults: tuple[Fault, ...]
+    certificate: Certificate | None
+    approval: Mapping[str, Any] | None
+    approval_words: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+
+def verify_bundle(
+    folder: Path, *, key: PublicKey | bytes, approver: PublicKey | bytes | None = None, now: datetime | None = None
+) -> Verified:
+    """Check a bundle from its folder and public keys alone; nothing else is read, and no network is used.
+
+    Args:
+        folder: a release.
+        key: the requester's public key, as the text of its file; with a name, messages use it.
+        approver: the approver's; without it an approval is not checked, and with it there has to be one.
+        now: the time by which approvals expire, with its zone; default: the clock of this machine.
+
+    Raises:
+        SigningError: if a key is not the text of a public key's file.
+        SynthPipelineError: if there is no such folder.
+    """
+    key = key if isinstance(key, PublicKey) else PublicKey(key, "the public key")
+    approver = PublicKey(approver, "the approver's public key") if isinstance(approver, bytes) else approver
+    requester = key_id(public_key_of(key.text, where=key.name))
+    if approver is not None:
+        public_key_of(approver.text, where=approver.name)
+    files, faults = _files_in(folder)
+    payload, signing = _signed_payload(files, key)
+    faults += signing
+    text = payload if payload is not None else _content(files, CERTIFICATE)
+    certificate = read_certificate(text) if text is not None else None
+    if certificate is None:
+        faults += [] if text is None else [Fault(CERTIFICATE, _UNREADABLE)]
+        return Verified(_in_order(faults), None, None, "not checked")
+    faults += _content_faults(files, certificate)
+    if payload is not None and certificate.signed_by != requester:
+        faults.append(Fault(CERTIFICATE, "says that another key signs it than the one that did"))
+    about = Approved(
+        certificate,
+        hashlib.sha256(text or b"").hexdigest(),
+        frozenset({requester, certificate.signed_by or requester}),
+        now or datetime.now(UTC),
+    )
+    found, approval, words = _approval(files, approver, about)
+    faults += found
+    return Verified(_in_order(faults), certificate if payload is not None else None, approval, words)
 
 
 def verify_digests(folder: Path) -> list[str]:
     """Faults of a bundle, one line each; empty if every file is what the certificate says.
 
-    A digest proves that nothing changed since the certificate was written, not who wrote it: that takes a signature.
+    A digest proves that nothing changed since the certificate was written, not who wrote it: that takes a public key, and
+    `verify_bundle`. The signature is looked at for what it is over, not for whether it holds.
 
     Args:
         folder: a release.
     """
-    path = folder / CERTIFICATE
-    try:
-        certificate: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        subjects = {item["name"]: item["digest"]["sha256"] for item in certificate["subject"]}
-        digest, predicate = claim_digest(certificate), certificate["predicate"]
-        expected = {
-            "certificate_digest": digest,
-            "epsilon": repr(float(predicate["epsilon"])),
-            "delta": repr(float(predicate["delta"])),
-            "unit": predicate["unit"],
-            "neighbours": predicate["neighbours"],
-            "dataset": predicate["dataset"],
-            "version": predicate["version"],
-        }
-        rows = predicate["rows"]
-    except FileNotFoundError:
-        return [f"{CERTIFICATE}: missing"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [f"{CERTIFICATE}: cannot be read as a certificate"]
-    faults = [*_form(certificate), *_files(folder, subjects)]
-    if DATA in subjects and (folder / DATA).is_file():
-        faults += _data(folder / DATA, expected, rows)
-    return faults
+    files, faults = _files_in(folder)
+    text = _content(files, CERTIFICATE)
+    certificate = read_certificate(text) if text is not None else None
+    if certificate is None:
+        return [str(Fault(CERTIFICATE, "missing" if text is None else _UNREADABLE))]
+    faults += _content_faults(files, certificate)
+    faults += _sealing_faults(files, text or b"", certificate)
+    return [str(fault) for fault in _in_order(faults)]
 
 
 def same_release(first: Path, second: Path) -> bool:
     """Whether two folders hold the same release, made twice: whole bundles of one table and one claim, but for when each was made.
+
+    The claim says which key signs, so that a release that is signed and one that is not are two.
 
     Args:
         first: a release.
@@ -58,52 +129,115 @@ def same_release(first: Path, second: Path) -> bool:
     """
     if verify_digests(first) or verify_digests(second):
         return False
+    import pyarrow.parquet as pq
+
     return _bare_claim(first) == _bare_claim(second) and pq.read_table(first / DATA).equals(
         pq.read_table(second / DATA)
     )
 
 
 def _bare_claim(folder: Path) -> Mapping[str, Any]:
-    """The claim of a release that is whole, without when it was made."""
+    """The claim of a release that is whole, without when it was made: at what time, at which head of the ledger, by which runs."""
     predicate: dict[str, Any] = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))["predicate"]
-    return {name: fact for name, fact in predicate.items() if name != "createdAt"}
+    predicate["ledger"] = {"entry": predicate["ledger"]["entry"]}
+    return {name: fact for name, fact in predicate.items() if name not in ("createdAt", "links")}
 
 
-def _form(certificate: Mapping[str, Any]) -> Iterator[str]:
-    if certificate.get("_type") != STATEMENT_TYPE:
-        yield f"{CERTIFICATE}: not an in-toto Statement v1"
-    if certificate["predicateType"] != PREDICATE_TYPE:
-        yield f"{CERTIFICATE}: its predicate is not {PREDICATE_TYPE}"
-
-
-def _files(folder: Path, subjects: Mapping[str, str]) -> Iterator[str]:
-    for name in (DATA, "schema.json", "datasheet.md", "report.html"):
-        if name not in subjects:
-            yield f"{CERTIFICATE}: does not name {name}"
-    for name, digest in subjects.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            yield f"{name}: missing"
-        elif file_digest(path) != digest:
-            yield f"{name}: differs from what the certificate names"
-    for path in sorted(folder.iterdir()):
-        if path.name not in subjects and path.name not in (CERTIFICATE, SIGNATURE):
-            yield f"{path.name}: not named by the certificate"
-
-
-def _data(path: Path, expected: Mapping[str, str], rows: int) -> Iterator[str]:
+def _files_in(folder: Path) -> tuple[dict[str, Path], list[Fault]]:
+    """The plain files of a folder, and what else lies there."""
     try:
-        parquet = pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
-        yield f"{DATA}: not a parquet file"
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise SynthPipelineError(
+            f"{folder}: cannot be listed ({type(error).__name__}); give the folder of a release, unpacked"
+        ) from None
+    plain = {entry.name: Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)}
+    strange = [entry.name for entry in entries if entry.name not in plain]
+    return plain, [Fault(name, "is no plain file; a bundle holds no links and no folders") for name in strange]
+
+
+def _signed_payload(files: Mapping[str, Path], key: PublicKey) -> tuple[bytes | None, list[Fault]]:
+    """What the key signed, or None; and the faults of signature and certificate.json."""
+    text = _content(files, CERTIFICATE)
+    missing = [Fault(CERTIFICATE, "missing")] if text is None else []
+    envelope = _content(files, SIGNATURE)
+    if envelope is None:
+        return None, [*missing, Fault(SIGNATURE, "missing: nothing says who made this bundle")]
+    public = public_key_of(key.text, where=key.name)
+    try:
+        named = envelope_parts(envelope, where=SIGNATURE).key_id
+        if named != key_id(public):
+            words = f"was made by key {named}, not by key {key_id(public)} of {key.name}"
+            return None, [*missing, Fault(SIGNATURE, f"{words}; get the key by another way than the bundle")]
+        payload = open_envelope(envelope, public, where=SIGNATURE).payload
+    except SigningError as refusal:
+        return None, [*missing, Fault(SIGNATURE, str(refusal).removeprefix(f"{SIGNATURE}: "))]
+    changed = [Fault(CERTIFICATE, "is not what was signed")] if text not in (None, payload) else []
+    return payload, [*missing, *changed]
+
+
+def _sealing_faults(files: Mapping[str, Path], text: bytes, certificate: Certificate) -> Iterator[Fault]:
+    """Whether there is a signature where the certificate says so, over the certificate and by the key that it names."""
+    envelope = _content(files, SIGNATURE)
+    if (envelope is None) != (certificate.signed_by is None):
+        yield Fault(SIGNATURE, "missing" if envelope is None else "is there, though the certificate says unsigned")
+    if envelope is None or certificate.signed_by is None:
         return
-    found = {
-        key.decode(): value.decode()
-        for key, value in (parquet.metadata or {}).items()
-        if key.startswith(METADATA_PREFIX.encode())
-    }
-    for key, value in expected.items():
-        if found.get(METADATA_PREFIX + key) != value:
-            yield f"{DATA}: its metadata states another {key.replace('_', ' ')} than the certificate"
-    if parquet.num_rows != rows:
-        yield f"{DATA}: has {parquet.num_rows} rows, the certificate says {rows}"
+    try:
+        parts = envelope_parts(envelope, where=SIGNATURE)
+    except SigningError as refusal:
+        yield Fault(SIGNATURE, str(refusal).removeprefix(f"{SIGNATURE}: "))
+        return
+    if parts.key_id != certificate.signed_by:
+        yield Fault(SIGNATURE, "was made by another key than the certificate says")
+    if parts.payload != text:
+        yield Fault(SIGNATURE, f"is over another {CERTIFICATE}")
+
+
+def _content_faults(files: Mapping[str, Path], certificate: Certificate) -> Iterator[Fault]:
+    yield from form_faults(certificate)
+    for name, digest in certificate.subjects.items():
+        path = files.get(name)
+        if path is None:
+            yield Fault(name, "missing")
+        elif _digest(path) != digest:
+            yield Fault(name, "differs from what the certificate names")
+        elif name == DATA:
+            yield from data_faults(path, certificate)
+    for name in files:
+        if name not in certificate.subjects and name not in SEALS:
+            yield Fault(name, "not named by the certificate")
+
+
+def _approval(
+    files: Mapping[str, Path], approver: PublicKey | None, about: Approved
+) -> tuple[tuple[Fault, ...], Mapping[str, Any] | None, str]:
+    envelope = _content(files, APPROVAL)
+    if envelope is None:
+        missing = (Fault(APPROVAL, "missing: nobody approved this bundle, or the approval was taken out"),)
+        return missing if approver else (), None, "none: a candidate, which nobody approved"
+    if approver is None:
+        return (), None, NOT_CHECKED
+    faults, predicate = check_approval(envelope, approver, about)
+    return faults, predicate, "does not hold" if faults else "approved"
+
+
+def _content(files: Mapping[str, Path], name: str) -> bytes | None:
+    """A file's bytes; None where it is missing or cannot be read."""
+    try:
+        return files[name].read_bytes() if name in files else None
+    except OSError:
+        return None
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return file_digest(path)
+    except OSError:
+        return None
+
+
+def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+    """Each fault once, in the order in which it was found; a link in a file's place is not missing as well."""
+    strange = {fault.file for fault in faults if fault.words.startswith("is no plain file")}
+    return tuple(dict.fromkeys(one for one in faults if one.file not in strange or not one.words.startswith("missing")))

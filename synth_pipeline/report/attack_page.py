@@ -31,47 +31,81 @@ def attack_page(report: AttackReport | Mapping[str, Any]) -> str:
         TableError: if the mapping is no report of attacks.
     """
     attacks = report if isinstance(report, AttackReport) else AttackReport.from_dict(report)
-    return render(
-        "attacks.html.j2",
-        report=attacks,
-        headline=headline(attacks),
-        effects=list(_effects(attacks)),
-        lines=[
-            (name_of(figure), value_text(figure), reading(figure, attacks.measured), figure.verdict)
-            for figure in attacks.figures
+    return render("attacks.html.j2", attacks=attack_content(attacks))
+
+
+def attack_content(report: AttackReport) -> dict[str, Any]:
+    """What the section about attacks is drawn from, on this page and on the internal report of a walk."""
+    return {
+        "report": report,
+        "headline": headline(report),
+        "effects": list(_effects(report)),
+        "lines": [
+            (name_of(figure), value_text(figure), reading(figure, report.measured), figure.verdict)
+            for figure in report.figures
         ],
-        successes=list(_successes(attacks)),
-    )
+        "successes": list(_successes(report)),
+    }
 
 
 def _effects(report: AttackReport) -> Iterator[ScoreChart]:
-    """Charts of the effects: membership by measure, then the excess risks, then one a column."""
+    """Charts of the effects that were measured: membership by measure, then the excess risks, then one a column."""
     membership = (*report.of("membership_distance"), *report.of("membership_density"))
     of_measure = {measure: [figure for figure in membership if figure.measure == measure] for measure in MEASURE_NAMES}
-    half, nothing = (Score("chance", "holdout", value, value, value, f"{value:g}") for value in (0.5, 0.0))
-    reads = "How well people of train are told from others; 0.5 is chance."
-    yield _chart("Membership: AUC", reads, (*_scores(of_measure["auc"]), half), reach=(0.45, 0.55))
-    reads = "Share of people of train recognised where 1 % of others are taken for one."
     low_rate = of_measure["recognised_at_1_percent"]
-    luck = tuple(
-        Score(f"luck, {ATTACK_NAMES[figure.attack]}", "holdout", 0.01, 0.0, figure.chance, f"up to {figure.chance:.3f}")
-        for figure in low_rate
-        if figure.chance is not None
-    )
-    yield _chart("Membership: true positives", reads, (*_scores(low_rate), *luck), reach=(0.0, 0.05))
-    reads = "True-positive minus false-positive rate at the best threshold; 0 is chance."
-    yield _chart("Membership: advantage", reads, (*_scores(of_measure["advantage"]), nothing), reach=(-0.05, 0.05))
     risks = [figure for figure in report.figures if figure.measure == "risk" and figure.column is None]
-    reads = "What being in train added to the success of an attack; 0 is chance."
-    yield _chart("Excess risk", reads, (*_scores(risks), nothing), reach=(-0.05, 0.05))
-    columns = _scores(report.of("attribute_inference"))
-    if columns:
-        yield _chart(
+    half, nothing = (Score("chance", "holdout", value, value, value, f"{value:g}") for value in (0.5, 0.0))
+    around = (-0.05, 0.05)
+    effects: tuple[tuple[str, str, Iterable[AttackFigure], tuple[Score, ...], tuple[float, float]], ...] = (
+        (
+            "Membership: AUC",
+            "How well people of train are told from others; 0.5 is chance.",
+            of_measure["auc"],
+            (half,),
+            (0.45, 0.55),
+        ),
+        (
+            "Membership: true positives",
+            "Share of people of train recognised where 1 % of others are taken for one.",
+            low_rate,
+            _luck(low_rate),
+            (0.0, 0.05),
+        ),
+        (
+            "Membership: advantage",
+            "True-positive minus false-positive rate at the best threshold; 0 is chance.",
+            of_measure["advantage"],
+            (nothing,),
+            around,
+        ),
+        (
+            "Excess risk",
+            "What being in train added to the success of an attack; 0 is chance.",
+            risks,
+            (nothing,),
+            around,
+        ),
+        (
             "Attribute inference: excess risk",
             "The same, with each column as the secret.",
-            (*columns, nothing),
-            reach=(-0.05, 0.05),
-        )
+            report.of("attribute_inference"),
+            (nothing,),
+            around,
+        ),
+    )
+    for title, reads, figures, controls, reach in effects:
+        scores = _scores(figures)
+        if scores:
+            yield _chart(title, reads, (*scores, *controls), reach=reach)
+
+
+def _luck(figures: Iterable[AttackFigure]) -> tuple[Score, ...]:
+    """How many of few people luck alone gets right, of each attack."""
+    return tuple(
+        Score(f"luck, {ATTACK_NAMES[figure.attack]}", "holdout", 0.01, 0.0, figure.chance, f"up to {figure.chance:.3f}")
+        for figure in figures
+        if figure.chance is not None
+    )
 
 
 def _scores(figures: Iterable[AttackFigure]) -> tuple[Score, ...]:

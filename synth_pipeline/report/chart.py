@@ -15,6 +15,7 @@ Series: TypeAlias = Literal["reference", "synthetic", "holdout", "baseline"]
 
 MOST_CATEGORIES = 20
 MOST_BINS = 40
+MOST_NUMBERED_COLUMNS = 14
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class Bar:
         value: share in the reference.
         noise: half the width of its 95 % interval; 0 where it is exact.
         markers: shares in other tables.
+        is_rest: whether it is the sum of what is not shown by itself; it may be longer than the axis.
     """
 
     label: str
     value: float
     noise: float = 0.0
     markers: tuple[Marker, ...] = ()
+    is_rest: bool = False
 
     @property
     def low(self) -> float:
@@ -79,8 +82,9 @@ class ColumnChart:
 
     @property
     def top(self) -> float:
-        """Largest value drawn."""
-        drawn = [bar.high for bar in self.bars] + [marker.value for bar in self.bars for marker in bar.markers]
+        """Largest value drawn in full; what the rest adds up to is cut where it is larger."""
+        whole = [bar for bar in self.bars if not bar.is_rest] or self.bars
+        drawn = [bar.high for bar in whole] + [marker.value for bar in whole for marker in bar.markers]
         return max(max(drawn, default=0.0), 1e-9)
 
 
@@ -140,13 +144,91 @@ class HeatMap:
         return 0.7 * float(min(abs(self.values[row, column]) / self.limit, 1.0))
 
 
+@dataclass(frozen=True)
+class Amount:
+    """One bar of an amount, with its label above or beside it.
+
+    Attributes:
+        label: what it is.
+        value: its length.
+        text: the number as it is shown.
+        is_total: whether it is what the others come to.
+        is_limit: whether it is what they may come to.
+    """
+
+    label: str
+    value: float
+    text: str
+    is_total: bool = False
+    is_limit: bool = False
+
+
+@dataclass(frozen=True)
+class AmountChart:
+    """Amounts on one axis from 0."""
+
+    bars: tuple[Amount, ...]
+
+    def place(self, value: float) -> float:
+        """Per cent of the axis at which a value lies."""
+        top = max((bar.value for bar in self.bars), default=0.0)
+        return 100 * min(max(value, 0.0) / max(top, 1e-9), 1.0)
+
+
+@dataclass(frozen=True)
+class TrustCell:
+    """One marginal of a trust map as it is drawn.
+
+    Attributes:
+        value: expected error; None where nothing bounds it, which is hatched.
+        state: how the marginal is known.
+        title: the same in words.
+    """
+
+    value: float | None
+    state: str
+    title: str
+
+
+@dataclass(frozen=True)
+class TrustChart:
+    """Expected errors of columns (diagonal) and pairs, as a matrix.
+
+    Attributes:
+        names: the columns.
+        cells: one line of cells for each column.
+        top: value of the full colour.
+    """
+
+    names: tuple[str, ...]
+    cells: tuple[tuple[TrustCell, ...], ...]
+    top: float
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there are too many columns for numbers in the cells."""
+        return len(self.names) > MOST_NUMBERED_COLUMNS
+
+    @property
+    def has_covered(self) -> bool:
+        """Whether some pair is known from a larger table."""
+        return any(cell.state == "covered" for line in self.cells for cell in line)
+
+    def strength(self, value: float) -> float:
+        """Opacity of the colour of a value; never so strong that its number cannot be read."""
+        return 0.05 + 0.65 * min(max(value, 0.0) / self.top, 1.0)
+
+
 def fewer_categories(bars: Sequence[Bar], *, most: int = MOST_CATEGORIES) -> tuple[Bar, ...]:
     """The largest categories in their order, and the others added up as one bar."""
     if len(bars) <= most:
         return tuple(bars)
     kept = set(np.argsort([-bar.value for bar in bars], kind="stable")[: most - 1].tolist())
     others = [bar for index, bar in enumerate(bars) if index not in kept]
-    return (*(bars[index] for index in sorted(kept)), replace(_added(others), label=f"{len(others)} others"))
+    return (
+        *(bars[index] for index in sorted(kept)),
+        replace(_added(others), label=f"{len(others)} others", is_rest=True),
+    )
 
 
 def fewer_bins(bars: Sequence[Bar], *, most: int = MOST_BINS) -> tuple[Bar, ...]:
@@ -155,6 +237,19 @@ def fewer_bins(bars: Sequence[Bar], *, most: int = MOST_BINS) -> tuple[Bar, ...]
         return tuple(bars)
     groups = np.array_split(np.arange(len(bars)), most)
     return tuple(_joined([bars[index] for index in group.tolist()]) for group in groups)
+
+
+def shortened(text: str, most: int = 20) -> str:
+    """A text in at most so many letters, with both of its ends, for names often differ in their last letters.
+
+    Example:
+        >>> shortened("a_rather_long_column_name_59", 20)
+        'a_rather_l…n_name_59'
+    """
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
 
 
 def _joined(bars: Sequence[Bar]) -> Bar:

@@ -13,7 +13,9 @@ from synth_pipeline.benchmark.scorecard import LearnerScores, MarginalScores, Sc
 from synth_pipeline.benchmark.summary import summary_lines
 from synth_pipeline.report.chart import Score, ScoreChart, Series
 from synth_pipeline.report.comparison import Tables, association_maps, compare_column
+from synth_pipeline.report.group_chart import group_parts, rare_charts
 from synth_pipeline.report.page import render
+from synth_pipeline.report.pair_table import worst_pairs
 from synth_pipeline.spec import Spec
 
 _LEARNERS = {"gradient_boosting": "gradient boosting", "linear": "linear model"}
@@ -47,18 +49,34 @@ def evaluation_report(
         TableError: if the mapping is no scorecard, or a table does not hold what the specification declares.
     """
     card = scorecard if isinstance(scorecard, Scorecard) else Scorecard.from_dict(scorecard)
-    tables = Tables(train, holdout, synthetic)
+    return render("evaluation.html.j2", **score_content(card, Tables(train, holdout, synthetic), spec))
+
+
+def score_content(card: Scorecard, tables: Tables, spec: Spec) -> dict[str, Any]:
+    """What the sections about scores are drawn from, on this page and on the internal report of a walk.
+
+    Args:
+        card: the scores.
+        tables: the tables that were scored.
+        spec: the specification.
+
+    Raises:
+        TableError: if a table does not hold what the specification declares.
+    """
     charts = [compare_column(tables, name, column) for name, column in spec.modelled.items()]
-    return render(
-        "evaluation.html.j2",
-        card=card,
-        lines=summary_lines(card),
-        charts=sorted(charts, key=lambda chart: -chart.distance),
-        fidelity_charts=list(_fidelity_charts(card)),
-        utility_charts=list(_utility_charts(card.tstr)) if card.tstr else [],
-        maps=association_maps(tables, spec),
-        worst=_worst(card),
-    )
+    maps = association_maps(tables, spec)
+    return {
+        "card": card,
+        "lines": summary_lines(card),
+        "charts": sorted(charts, key=lambda chart: -chart.distance),
+        "fidelity_charts": list(_fidelity_charts(card)),
+        "utility_charts": list(_utility_charts(card.tstr)) if card.tstr else [],
+        "maps": maps,
+        "pairs": worst_pairs(card.fidelity, tables, spec, maps),
+        "worst": _worst(card),
+        "groups": group_parts(card.fairness),
+        "rare_charts": rare_charts(card.rare_class),
+    }
 
 
 def _score(label: str, series: Series, interval: Interval, *, digits: int = 4) -> Score:

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.report.chart import shortened
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -43,4 +45,5 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters["short"] = number_text
+    environment.filters["middle"] = shortened
     return environment

@@ -1,4 +1,4 @@
-"""The publishable report of a release: what is promised, where the budget went, what the columns look like, what was checked.
+"""The publishable report of a release: what is promised, where the budget went, what can be trusted, what was checked, how to use it.
 
 Privacy: it shows public and released facts and the synthetic table, nothing computed from real rows without noise.
 """
@@ -7,14 +7,25 @@ import pandas as pd
 
 from synth_pipeline.release.certificate import claim, claim_digest
 from synth_pipeline.release.facts import ReleaseFacts
+from synth_pipeline.release.guidance import MISUSES, limits, uses
 from synth_pipeline.report.chart import Bar, ColumnChart, Marker, fewer_bins, fewer_categories
 from synth_pipeline.report.page import moment_text, number_text, render
+from synth_pipeline.report.release_parts import (
+    MOST_MECHANISMS,
+    audit_chart,
+    beliefs,
+    budget_chart,
+    mechanism_lines,
+    other_files,
+    plain_words,
+    trust_chart,
+    trust_words,
+)
 from synth_pipeline.table.column import category_key
-from synth_pipeline.table.profile import ColumnProfile, NumericProfile
-from synth_pipeline.validate.fidelity import released, shares_arguments
+from synth_pipeline.table.profile import ColumnProfile, NumericProfile, Profile
+from synth_pipeline.validate.fidelity import Released, released, shares_arguments
 from synth_pipeline.validate.reading import observed_shares
 
-_PRIORS = (0.01, 0.1, 0.5, 0.9)
 _INTERVAL = 1.96
 
 
@@ -26,17 +37,44 @@ def release_report(facts: ReleaseFacts, frame: pd.DataFrame) -> str:
         frame: the synthetic table.
     """
     failed = [outcome for outcome in facts.outcomes if not outcome.passed]
+    lines, parts = mechanism_lines(facts), facts.budget_parts()
     return render(
         "release.html.j2",
         facts=facts,
-        parts=facts.budget_parts(),
+        budget=budget_chart(parts, facts),
+        mechanisms=lines[:MOST_MECHANISMS],
+        more_mechanisms=max(len(lines) - MOST_MECHANISMS, 0),
+        plain=plain_words(facts),
         people=_people(facts, frame),
-        beliefs=[(prior, _belief(prior, facts.odds_factor)) for prior in _PRIORS],
+        beliefs=beliefs(facts.odds_factor),
         charts=[_chart(facts, index, frame) for index in range(len(facts.profile.table_columns))],
+        trust=None if facts.trust is None else trust_chart(facts.trust),
+        trust_words=[] if facts.trust is None else trust_words(facts.trust),
+        audited=audit_chart(facts),
         failed=failed,
         outcomes=[*failed, *(outcome for outcome in facts.outcomes if outcome.passed)],
+        limits=limits(facts),
+        uses=uses(facts),
+        misuses=MISUSES,
+        files=other_files(),
         certificate_digest=claim_digest(claim(facts)),
     )
+
+
+def released_bars(profile: Profile, index: int) -> tuple[tuple[Bar, ...], Released]:
+    """Released shares of a column with 95 % intervals of their noise; null, where the column has it, is the last bar.
+
+    Args:
+        profile: the released profile.
+        index: position of the column in it.
+
+    Returns:
+        The bars, and the released distribution that they show.
+    """
+    column = profile.columns[index]
+    known = released(profile, index, rows=max(profile.row_count, 1))
+    told = zip(_labels(column), known.shares, known.noise, strict=True)
+    return tuple(Bar(label, float(share), _INTERVAL * float(noise)) for label, share, noise in told), known
 
 
 def _people(facts: ReleaseFacts, frame: pd.DataFrame) -> int | None:
@@ -45,20 +83,14 @@ def _people(facts: ReleaseFacts, frame: pd.DataFrame) -> int | None:
     return len(pd.Series(frame[unit.column]).unique()) if unit.column is not None and unit.max_rows > 1 else None
 
 
-def _belief(prior: float, factor: float) -> float:
-    """The most that a belief can become when odds grow by a factor."""
-    odds = prior / (1 - prior) * factor
-    return odds / (1 + odds)
-
-
 def _chart(facts: ReleaseFacts, index: int, frame: pd.DataFrame) -> ColumnChart:
     """Released shares of a column with their noise, and the synthetic table's beside them."""
     column = facts.profile.columns[index]
-    known = released(facts.profile, index, rows=len(frame))
+    plain, known = released_bars(facts.profile, index)
     found = observed_shares(pd.Series(frame[column.name]), shares_arguments(column, known))
     bars = [
-        Bar(label, float(share), _INTERVAL * float(noise), (Marker("synthetic", float(synthetic)),))
-        for label, share, noise, synthetic in zip(_labels(column), known.shares, known.noise, found[:-1], strict=True)
+        Bar(bar.label, bar.value, bar.noise, (Marker("synthetic", float(synthetic)),))
+        for bar, synthetic in zip(plain, found[:-1], strict=True)
     ]
     null = [bars.pop()] if known.has_null else []
     is_binned = isinstance(column, NumericProfile)

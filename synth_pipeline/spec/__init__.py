@@ -7,6 +7,7 @@ from synth_pipeline.spec.document import Spec, json_schema
 from synth_pipeline.spec.privacy import CapSpec, Cohorts, Privacy, Unit
 from synth_pipeline.spec.sections import (
     Benchmark,
+    Fairness,
     GeneratorKind,
     GeneratorSpec,
     Implication,
@@ -19,6 +20,7 @@ __all__ = [
     "Benchmark",
     "CapSpec",
     "Cohorts",
+    "Fairness",
     "GeneratorKind",
     "GeneratorSpec",
     "Implication",

@@ -27,7 +27,16 @@ from synth_pipeline.spec.sections import (
     Source,
     Validation,
 )
-from synth_pipeline.table.column import Column, IdentifierColumn, ModelledColumn
+from synth_pipeline.table.column import (
+    Column,
+    DatetimeColumn,
+    FloatColumn,
+    IdentifierColumn,
+    IntegerColumn,
+    ModelledColumn,
+    category_key,
+    declared_categories,
+)
 from synth_pipeline.table.person import PERSON_ROWS
 
 _MOST_FAULTS = 12
@@ -114,6 +123,58 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
+    def _floors_are_measured(self) -> "Spec":
+        published = None if self.benchmark is None else self.benchmark.publish
+        if published is not None and published.epsilon > 0.5 * self.privacy.epsilon:
+            raise ValueError(
+                f"benchmark.publish.epsilon ({published.epsilon:g}) is part of privacy.epsilon"
+                f" ({self.privacy.epsilon:g}); at most half of it"
+            )
+        if self.release.approval == "auto" and (published is None or self.release.floors is None):
+            raise ValueError(
+                "release.approval: auto decides by a score that was measured under DP; add benchmark.publish and release.floors,"
+                " or use manual"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_can_be_told_apart(self) -> "Spec":
+        if self.fairness is None or not self.fairness.sensitive:
+            return self
+        if self.benchmark is None or self.benchmark.task != "classification":
+            raise ValueError(
+                "fairness.sensitive: goes with a benchmark of task classification; add benchmark.target, or leave it out"
+            )
+        for name in self.fairness.sensitive:
+            kind = self.modelled[name].kind
+            if name == self.benchmark.target:
+                raise ValueError(
+                    f"fairness.sensitive: {name!r} is the benchmark's target; name the groups, not the class"
+                )
+            if kind == "datetime":
+                raise ValueError(f"fairness.sensitive: {name!r} is a datetime, which makes no groups; leave it out")
+            if kind in ("integer", "float") and name not in self.fairness.bins:
+                raise ValueError(
+                    f"fairness.bins: {name!r} is a number; give the values that part its groups: {{{name}: [30, 50]}}"
+                )
+            if kind not in ("integer", "float") and name in self.fairness.bins:
+                raise ValueError(
+                    f"fairness.bins: {name!r} is {kind}, whose categories are its groups; leave its bins out"
+                )
+        self._favourable_can_occur(self.fairness, self.benchmark)
+        return self
+
+    def _favourable_can_occur(self, fairness: Fairness, benchmark: Benchmark) -> None:
+        column = self.modelled[benchmark.target]
+        if fairness.favourable is None or isinstance(column, (IntegerColumn, FloatColumn, DatetimeColumn)):
+            return
+        known = [category_key(category) for category in declared_categories(column)]
+        if known and category_key(fairness.favourable) not in known:
+            raise ValueError(
+                f"fairness.favourable: {fairness.favourable!r} is no class of {benchmark.target!r}; there are {', '.join(known)}"
+            )
+
+    @model_validator(mode="after")
     def _drift_leaves_a_budget(self) -> "Spec":
         if self.drift is None:
             return self
@@ -135,10 +196,7 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _only_what_is_built(self) -> "Spec":
-        for key, is_asked, remedy in (
-            ("fairness", self.fairness is not None, "leave the section out"),
-            ("release.approval: auto", self.release.approval == "auto", "use manual"),
-        ):
+        for key, is_asked, remedy in (("release.approval: auto", self.release.approval == "auto", "use manual"),):
             if is_asked:
                 raise ValueError(f"{key}: not built yet; {remedy}")
         return self
@@ -176,8 +234,16 @@ class Spec(Section):
 
     @property
     def learnt_digest(self) -> str:
-        """SHA-256 of what a generator is made by: columns, whose privacy, engine, target. Releases that differ in it are not compared."""
+        """SHA-256 of what a generator is made by: columns, whose privacy, engine, target. Releases that differ in it are not compared.
+
+        Notes on columns and the publishing of a score are left out: they teach a generator nothing. (Descriptions and units are in, as in
+        digests that are stored.)
+        """
         content = self.model_dump(mode="json", by_alias=True, include={"columns", "generator", "benchmark"})
+        for column in content["columns"].values():
+            column.pop("notes", None)
+        if content["benchmark"] is not None:
+            content["benchmark"].pop("publish", None)
         content["unit"] = self.privacy.unit.model_dump(mode="json")
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

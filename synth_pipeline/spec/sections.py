@@ -1,11 +1,14 @@
 """The sections that steer stages: where snapshots lie, which engine, which task, which checks, what a release takes."""
 
 import datetime as dt
+import math
 import re
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from synth_pipeline.spec.publication import Publication
 from synth_pipeline.spec.section import Section
 
 GeneratorKind: TypeAlias = Literal[
@@ -82,6 +85,17 @@ class Implication(Section):
     consequence: str = Field(alias="then", description="SQL condition that must hold where `if` does.")
 
 
+class PublishedScoreSpec(Section):
+    """A score on held-out people that is measured under DP, so that it may be shown and decided by."""
+
+    epsilon: float = Field(
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="ε of the score; a part of privacy.epsilon, not beside it; at most half of it.",
+    )
+
+
 class Benchmark(Section):
     """The prediction task of the train-on-synthetic-test-on-real benchmark."""
 
@@ -91,12 +105,54 @@ class Benchmark(Section):
     task: Literal["classification", "regression"] = Field(
         default="classification", description="Kind of prediction task."
     )
+    publish: PublishedScoreSpec | None = Field(
+        default=None,
+        exclude_if=lambda publish: publish is None,  # specifications without keep the digest that they had
+        description="Accuracy on held-out people of a classifier trained on the synthetic table, measured under DP and stated in the"
+        " certificate; null: every score on real rows stays internal.",
+    )
+
+    @model_validator(mode="after")
+    def _publishes_a_share(self) -> "Benchmark":
+        if self.publish is not None and self.task != "classification":
+            raise ValueError("publish: goes with task: classification, whose score is a count of people; leave it out")
+        return self
 
 
 class Fairness(Section):
-    """Groups for which the benchmark is reported apart."""
+    """Groups for which the benchmark is reported apart.
 
-    sensitive: tuple[str, ...] = Field(default=(), description="Columns that define the groups.")
+    Example:
+        >>> Fairness(sensitive=("age",), bins={"age": (30, 50)}).bin_names("age")
+        ('under 30', '30 to under 50', '50 and over')
+    """
+
+    sensitive: tuple[str, ...] = Field(
+        default=(), description="Columns that define the groups: each by itself, and all of them together."
+    )
+    favourable: str | int | float | bool | None = Field(
+        default=None, description="The class of benchmark.target that counts as being selected; null: its rarest class."
+    )
+    bins: dict[str, tuple[float, ...]] = Field(
+        default={},
+        description="For each sensitive column that is a number, the public values, in its unit, at which one group ends and the next"
+        " begins, ascending: {age: [30, 50]} makes under 30, 30 to under 50, 50 and over.",
+    )
+
+    @model_validator(mode="after")
+    def _bins_ascend(self) -> "Fairness":
+        for name, cuts in self.bins.items():
+            if not cuts or list(cuts) != sorted(set(cuts)) or not all(math.isfinite(cut) for cut in cuts):
+                raise ValueError(f"bins.{name}: give finite values in ascending order, such as [30, 50]")
+            if name not in self.sensitive:
+                raise ValueError(f"bins.{name}: is not among `sensitive`; name it there, or leave its bins out")
+        return self
+
+    def bin_names(self, name: str) -> tuple[str, ...]:
+        """The groups of a number, lowest first, for people."""
+        cuts = [f"{cut:g}" for cut in self.bins[name]]
+        between = (f"{low} to under {high}" for low, high in pairwise(cuts))
+        return (f"under {cuts[0]}", *between, f"{cuts[-1]} and over")
 
 
 class Drift(Section):
@@ -146,17 +202,55 @@ def _parse_age(text: str) -> dt.timedelta:
     return dt.timedelta(seconds=int(found[1]) * _AGE_SECONDS[found[2][0]])
 
 
+class Floors(Section):
+    """What a release must reach to be approved without a person; only what was measured under DP decides."""
+
+    accuracy: float = Field(
+        gt=0,
+        lt=1,
+        description="Least accuracy of `benchmark.publish`: the lower end of its 95 % interval, noise included, must reach it.",
+    )
+
+
 class ReleaseSpec(Section):
     """How a release comes about."""
 
     approval: Literal["manual", "auto"] = Field(
-        default="manual", description="`manual`: a release is a candidate until approved."
+        default="manual",
+        description="`manual`: a release is a candidate until a second person approves it; `auto`: the installation's own approver key"
+        " signs where every check, the audit and the `floors` hold, else it stays a candidate.",
+    )
+    approvers: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda approvers: not approvers,  # specifications without keep the digest that they had
+        description="Ids of the keys that may approve a release, as `synth-pipeline keys show` prints them; empty: every key but the one"
+        " that signed it.",
+    )
+    floors: Floors | None = Field(
+        default=None,
+        exclude_if=lambda floors: floors is None,  # specifications without keep the digest that they had
+        description="What `approval: auto` asks of the published score.",
+    )
+    publication: Publication | None = Field(
+        default=None,
+        exclude_if=lambda publication: publication is None,
+        description="Publisher, contact, licence and intended use, for the cards of a release; null: none is stated.",
     )
     max_age: str | None = Field(
         default=None,
         description="How old the newest release may grow before Dagster says that it is overdue, such as `36 hours`, `30 days` or"
         " `6 weeks`; at least 2 minutes; null: any age.",
     )
+
+    @field_validator("approvers")
+    @classmethod
+    def _are_key_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in value if re.fullmatch(r"[0-9a-f]{32}", name) is None]
+        if wrong:
+            raise ValueError(f"approvers: {', '.join(wrong)}: a key id is 32 hexadecimal digits, in small letters")
+        if len(set(value)) != len(value):
+            raise ValueError("approvers: a key is named twice; name each once")
+        return value
 
     @field_validator("max_age")
     @classmethod

@@ -18,6 +18,13 @@ class _Declared(BaseModel):
 
     description: str | None = Field(default=None, description="Meaning of the column, for readers of the release.")
     unit: str | None = Field(default=None, description="Unit of measure, for readers of the release.")
+    notes: str | None = Field(
+        default=None,
+        exclude_if=lambda notes: (
+            notes is None
+        ),  # a specification without notes keeps the digest that it had before there were any
+        description="What else readers of the release should know, such as how the column was recorded or what it does not mean; public.",
+    )
 
 
 class _Bounded(_Declared):

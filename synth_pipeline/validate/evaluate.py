@@ -3,7 +3,7 @@
 Observed numbers describe the table that is checked, so they may be shown only where the table itself may: for synthetic tables.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
 
-from synth_pipeline.errors import PredicateError
+from synth_pipeline.errors import CheckFailed, PredicateError
 from synth_pipeline.table.column import ModelledColumn, category_key
 from synth_pipeline.table.predicate import parse_predicate
 from synth_pipeline.validate import expectation as types
@@ -155,3 +155,16 @@ _EVALUATORS: dict[str, _Evaluator] = {
     types.RULE: _rule,
     types.SHARES: _shares,
 }
+
+
+def require_passed(outcomes: Sequence[Outcome]) -> None:
+    """Stop where a blocking expectation failed.
+
+    Raises:
+        CheckFailed: naming every one that did.
+    """
+    failed = [outcome.expectation.name for outcome in outcomes if outcome.is_blocking_failure]
+    if failed:
+        raise CheckFailed(
+            f"validation: {len(failed)} blocking expectation(s) failed: {', '.join(failed)}; no release was written"
+        )

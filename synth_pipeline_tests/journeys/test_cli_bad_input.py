@@ -122,7 +122,7 @@ with_spec(
     columns=columns(patient={"kind": "identifier", "faker": "wizardry"}),
 )
 with_spec("an unknown generator", "generator.kind", generator={"kind": "magic"})
-with_spec("a section that is not built yet", "not built yet", fairness={"sensitive": ["age"]})
+with_spec("groups without a benchmark", "goes with a benchmark", fairness={"sensitive": ["ward"]})
 with_spec("a target that is no column", "no modelled column", benchmark={"target": "nobody"})
 case("a spec that is not there", "no such file", lambda at: ["plan", "--spec", str(at.folder / "nowhere.yaml")])
 case(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, SpecError, SynthPipelineError, TableError
+from synth_pipeline.integrations.signing import REQUESTER, key_files, make_home_key
 from synth_pipeline.integrations.stores import is_owner_only
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
 from synth_pipeline.orchestration.failures import failure_of
@@ -15,6 +16,8 @@ from synth_pipeline.orchestration.keys import ASSET_NAMES, DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance, run_walk
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.release.keys import public_path
+from synth_pipeline.release.verify import verify_bundle
 from synth_pipeline.validate.planned import planned_checks
 from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
 
@@ -27,6 +30,7 @@ def walked(tmp_path_factory):
     """One walk, on which the first tests only look."""
     place = make_place(tmp_path_factory.mktemp("walked"))
     place.put("visits_2024", clinic_rows())
+    make_home_key(place.home.folder, REQUESTER)
     told = []
     report = run_walk("clinic", home=place.home.folder, own=place.own, progress=lambda *words: told.append(words))
     return place, report, told
@@ -69,11 +73,22 @@ def test_the_report_leads_to_everything_the_walk_made(walked):
     }
     assert report.data_docs.is_file()
     assert json.loads(report.scorecard_path.read_text())["zone"] == "internal"
+    assert "INTERNAL" in report.internal_report_path.read_text()
     frame = pd.read_parquet(report.synthetic)
     assert list(frame.columns) == ["person", "age", "ward", "town", "fee", "insured"]
     assert frame.loc[frame["age"] < 18, "insured"].all()
     assert report.epsilon == pytest.approx(2.0, rel=1e-3)  # the plan's, whatever the answers' scales came to
     assert 0.95 * report.epsilon < report.account.spent_epsilon <= report.epsilon * (1 + 1e-9)
+
+
+def test_the_release_is_signed_with_the_homes_key_whose_passphrase_is_nowhere_else(walked):
+    place, report, _ = walked
+    key, passphrase = key_files(place.home.folder, REQUESTER)
+    assert verify_bundle(report.release, key=public_path(key).read_bytes()).holds
+    words = passphrase.read_bytes().strip()
+    files = [path for path in place.home.folder.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    assert [path for path in files if words in path.read_bytes()] == [passphrase]
 
 
 def test_progress_was_told_for_every_stage_that_takes_time(walked):
@@ -86,7 +101,11 @@ def test_progress_was_told_for_every_stage_that_takes_time(walked):
 def test_what_real_rows_gave_is_private_and_what_was_released_is_not(walked):
     place, _, _ = walked
     private = list((place.home.folder / "private").rglob("*"))
-    assert {path.parts[-2] for path in private if path.name == "origin.json"} == {"real_snapshot", "tstr_benchmark"}
+    assert {path.parts[-2] for path in private if path.name == "origin.json"} == {
+        "real_snapshot",
+        "tstr_benchmark",
+        "internal_report",
+    }
     assert all(is_owner_only(path) for path in private)
     released = {path.parts[-2] for path in (place.home.folder / "released").rglob("origin.json")}
     assert released == {"profile", "generator", "synthetic_table", "privacy_audit", "validation_suite", "release"}

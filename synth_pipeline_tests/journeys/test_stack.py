@@ -22,7 +22,7 @@ from synth_pipeline_tests.postgres_server import installed_programs
 
 ROOT = Path(__file__).parents[2]
 ASSETS = {
-    "private": {"real_snapshot", "tstr_benchmark"},
+    "private": {"real_snapshot", "tstr_benchmark", "internal_report"},
     "released": {"profile", "generator", "synthetic_table", "validation_suite", "privacy_audit", "release"},
 }
 _METADATA = """query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset { assetMaterializations(limit: 1) {

@@ -99,7 +99,7 @@ def test_a_file_that_arrives_is_walked_by_the_daemon_in_processes_of_its_own(ser
     assert ask(address, START_SENSOR, {})["startSensor"]["__typename"] == "Sensor"
     assert await_other_run(address, report.run_id) == {
         "status": "SUCCESS",
-        "stats": {"stepsSucceeded": 8},
+        "stats": {"stepsSucceeded": 9},
         "partition": "visits_2025",
     }
     assert len(list((place.home.releases / "clinic").iterdir())) == 2

@@ -176,6 +176,22 @@ class LedgerMachine(RuleBasedStateMachine):
         self.released.add(walk)
         self.written()
 
+    @rule(pick=PICKS, is_of_a_walk=st.booleans())
+    def record_what_changes_no_budget(self, pick, is_of_a_walk):
+        walks = {**self.held} if is_of_a_walk else {}
+        number = self.held[self.picked(walks, pick)].number if walks else 0
+        before = self.ledger.account(self.dataset, self.cap) if self.cost else None
+        entry = (
+            self.ledger.record(self.dataset, {"what": "approve", "n": pick}, reservation=number) if self.count else None
+        )
+        if entry is not None:
+            assert (entry.kind, entry.reservation) == ("record", number)
+            self.written()
+        if before is not None:
+            after = self.ledger.account(self.dataset, self.cap)
+            if before.since == after.since:
+                assert (after.blocks, after.walks) == (before.blocks, before.walks)
+
     @rule(days=st.sampled_from([95, 95, -100, 1]))
     def move_the_clock(self, days):
         self.clock += timedelta(days=days)

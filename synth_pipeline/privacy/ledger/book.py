@@ -26,10 +26,12 @@ from synth_pipeline.privacy.ledger.cover import covering
 from synth_pipeline.spec.period import Period
 
 Records = dict[int, WalkRecord]
+RECORD: Kind = "record"
+"""The kind of entries that change no budget."""
 
 
 def read_book(entries: Iterable[Entry]) -> Records:
-    """Return the record of every reservation, by number, that the entries tell of.
+    """Return the record of every reservation, by number, that the entries tell of; what was only recorded changes none.
 
     Raises:
         LedgerError: when an entry contradicts those before it, which only a damaged ledger holds.
@@ -37,6 +39,9 @@ def read_book(entries: Iterable[Entry]) -> Records:
     records: Records = {}
     for entry in entries:
         try:
+            if entry.kind == RECORD:
+                _require_record(entry, records)
+                continue
             records[entry.reservation] = _STEPS[entry.kind](records.get(entry.reservation), entry)
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(
@@ -82,17 +87,39 @@ def next_entry(kind: Kind, about: Reservation, body: Mapping[str, Any], *, head:
         head: the chain's head.
         now: the time.
     """
-    fields: dict[str, Any] = {
+    number = about.number or head.entries + 1
+    fields = {"kind": kind, "dataset": about.key.dataset, "cohort": about.cohort, "reservation": number}
+    return _linked(fields, body, head=head, now=now)
+
+
+def record_entry(dataset: str, body: Mapping[str, Any], reservation: int, *, head: Head, now: datetime) -> Entry:
+    """Return the entry that follows a chain's head and records what changes no budget.
+
+    Args:
+        dataset: which dataset.
+        body: what happened; a word for it under `what`.
+        reservation: the walk's number; 0: of no walk in this ledger.
+        head: the chain's head.
+        now: the time.
+
+    Raises:
+        LedgerError: when the body says no `what`.
+    """
+    if not _says_what(body):
+        raise LedgerError("ledger: a record says what happened, in a word under 'what'")
+    fields = {"kind": RECORD, "dataset": dataset, "cohort": "", "reservation": reservation}
+    return _linked(fields, body, head=head, now=now)
+
+
+def _linked(fields: Mapping[str, Any], body: Mapping[str, Any], *, head: Head, now: datetime) -> Entry:
+    whole: dict[str, Any] = {
         "sequence": head.entries + 1,
         "at": now.astimezone(UTC).isoformat(timespec="microseconds"),
-        "kind": kind,
-        "dataset": about.key.dataset,
-        "cohort": about.cohort,
-        "reservation": about.number or head.entries + 1,
+        **fields,
         "body": json.loads(canonical_json(body)),
         "previous": head.digest,
     }
-    return Entry(**fields, digest=entry_digest(fields))
+    return Entry(**whole, digest=entry_digest(whole))
 
 
 def reservation_of(entry: Entry) -> Reservation:
@@ -208,6 +235,15 @@ def _on_release(before: WalkRecord | None, entry: Entry) -> WalkRecord:
     if not isinstance(entry.body["reason"], str):
         raise TypeError("a release without a reason")
     return replace(record, status="released", events=(), epsilon=0.0, closed=entry.at)
+
+
+def _require_record(entry: Entry, records: Records) -> None:
+    if not _says_what(entry.body) or (entry.reservation and entry.reservation not in records):
+        raise ValueError("a record of nothing, or of a reservation that was never made")
+
+
+def _says_what(body: Mapping[str, Any]) -> bool:
+    return isinstance(body.get("what"), str) and bool(body["what"])
 
 
 def _existing(record: WalkRecord | None) -> WalkRecord:

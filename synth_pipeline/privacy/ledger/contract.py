@@ -3,10 +3,10 @@
 Belongs here: frozen values and the `Ledger` protocol. Does not: storage (sqlite, postgres), or the rules (book, admission).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from synth_pipeline.errors import PrivacyError
 from synth_pipeline.privacy.accounting import check_epsilon_delta
@@ -23,7 +23,7 @@ EPSILON_TOLERANCE = 1e-6
 """Relative rounding that is forgiven when an ε is compared with the ε that its events cost."""
 
 Status = Literal["reserved", "read", "committed", "released"]
-Kind = Literal["reserve", "read", "commit", "release"]
+Kind = Literal["reserve", "read", "commit", "release", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +184,11 @@ class Entry:
     Attributes:
         sequence: 1, 2, 3 …
         at: when, ISO 8601 in UTC.
-        kind: reserve, read, commit or release.
+        kind: reserve, read, commit or release; or record, which changes no budget.
         dataset: which dataset.
-        cohort: which blocks, in one line for people; a reserve entry's body lists them.
-        reservation: the number of the reservation it belongs to.
-        body: what the kind carries (key, cap, charge, blocks, by whom and until when; stage; realised events; reason).
+        cohort: which blocks, in one line for people; a reserve entry's body lists them. Empty for a record.
+        reservation: the number of the reservation it belongs to; 0 for a record that is about none.
+        body: what the kind carries (key, cap, charge, blocks, by whom and until when; stage; realised events; reason; what is recorded).
         previous: digest of the entry before.
         digest: SHA-256 of all of the above.
     """
@@ -209,6 +209,9 @@ class Entry:
 
 
 _ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+
+Said: TypeAlias = Callable[[Sequence[Entry]], Entry | None]
+"""Looks through entries for one that says what is to be recorded; None where none does."""
 
 
 class Ledger(Protocol):
@@ -290,6 +293,23 @@ class Ledger(Protocol):
 
         Raises:
             LedgerError: when it was read, or is closed.
+        """
+        ...
+
+    def record(
+        self, dataset: str, body: Mapping[str, Any], *, reservation: int = 0, unless: "Said | None" = None
+    ) -> "Entry":
+        """Keep in the chain that something happened to what a walk made, such as the approval of a release; no budget changes.
+
+        Args:
+            dataset: which dataset.
+            body: what happened: plain data, with a word for it under `what`.
+            reservation: the walk's number; 0: of no walk in this ledger.
+            unless: asked, under the write lock, with the dataset's entries so far: an entry that says it already, which is then
+                returned instead; None to go on; or it raises, and nothing is written.
+
+        Raises:
+            LedgerError: when there is no ledger, the reservation is not in it, or the body says no `what`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The operations of the ledger, the same for every store: reserve, mark_read, commit, close, release, and reading.
+"""The operations of the ledger, the same for every store: reserve, mark_read, commit, close, release, record, and reading.
 
 Belongs here: the order of steps in one transaction. Does not: rules (book, admission), digests (chain), or storage (sqlite, postgres).
 """
@@ -26,6 +26,7 @@ from synth_pipeline.privacy.ledger.contract import (
     Entry,
     Kind,
     Reservation,
+    Said,
     WalkKey,
     WalkRecord,
 )
@@ -115,6 +116,24 @@ class StoredLedger:
     def release(self, reservation: Reservation, reason: str) -> None:
         """Give a charge back that has not been read; see `Ledger.release`."""
         self._step(reservation, "release", {"reason": reason}, book.require_releasable)
+
+    def record(
+        self, dataset: str, body: Mapping[str, Any], *, reservation: int = 0, unless: Said | None = None
+    ) -> Entry:
+        """Keep in the chain what changes no budget; see `Ledger.record`."""
+
+        def change(page: Page) -> Entry:
+            entries = page.entries(dataset)
+            if reservation and all(entry.reservation != reservation for entry in entries):
+                raise LedgerError(f"ledger {self.place}: it holds no reservation {reservation} of dataset {dataset!r}")
+            said = None if unless is None else unless(entries)
+            if said is not None:
+                return said
+            entry = book.record_entry(dataset, body, reservation, head=page.head(), now=self._now(page))
+            page.append(entry)
+            return entry
+
+        return self.store.write(change, create=False)
 
     def find(self, key: WalkKey) -> WalkRecord | None:
         """Return the latest record under a key, released ones aside."""

@@ -89,3 +89,9 @@ def test_values_of_different_walks_are_not_put_together():
 
 def test_a_made_value_does_not_show_itself():
     assert "31337" not in repr(Made([31337], origin()))
+
+
+def test_the_page_of_an_internal_report_comes_back_as_it_was_written(tmp_path):
+    page = "<!DOCTYPE html><p>ε ≥ 0.61 · Médecine</p>\n"
+    assert round_trip("internal_report", page, tmp_path) == page
+    assert [path.name for path in tmp_path.iterdir()] == ["internal_report.html"]

@@ -4,7 +4,7 @@ import yaml
 
 from synth_pipeline.orchestration import SyntheticDataset
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
-from synth_pipeline.orchestration.keys import ASSET_NAMES, DatasetKeys
+from synth_pipeline.orchestration.keys import APPROVAL, ASSET_NAMES, DatasetKeys
 from synth_pipeline.spec import Spec
 from synth_pipeline.validate.planned import planned_checks
 from synth_pipeline_tests.dagster_example import ATTRIBUTES, make_place
@@ -45,8 +45,9 @@ PARENTS = {
     "generator": {"real_snapshot", "profile"},
     "synthetic_table": {"generator"},
     "validation_suite": {"generator", "synthetic_table"},
-    "tstr_benchmark": {"real_snapshot", "synthetic_table"},
+    "tstr_benchmark": {"real_snapshot", "generator", "synthetic_table"},
     "privacy_audit": {"real_snapshot", "generator", "synthetic_table"},
+    "internal_report": {"real_snapshot", "synthetic_table", "tstr_benchmark", "privacy_audit"},
     "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark", "privacy_audit"},
 }
 
@@ -67,8 +68,8 @@ def asset_names(definitions):
 
 
 def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded, drifting):
-    assert asset_names(loaded[1]) == set(WITHOUT_DRIFT)
-    assert asset_names(drifting[1]) == set(ASSET_NAMES)
+    assert asset_names(loaded[1]) == {*WITHOUT_DRIFT, APPROVAL}
+    assert asset_names(drifting[1]) == {*WITHOUT_DRIFT, "drift_report", APPROVAL}
 
 
 def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
@@ -89,7 +90,7 @@ def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(drift
         spec = definitions.resolve_assets_def(DatasetKeys("clinic").asset(name)).get_asset_spec()
         assert spec.partitions_def == dg.DynamicPartitionsDefinition(name="clinic_snapshots")
         assert spec.group_name == "clinic"
-        assert spec.tags["zone"] == ("private" if name in ("real_snapshot", "tstr_benchmark") else "released")
+        assert spec.tags["zone"] == ("private" if name in ("real_snapshot", "tstr_benchmark", "internal_report") else "released")
         assert spec.kinds
         assert spec.description
 

@@ -7,7 +7,7 @@ import pytest
 
 from synth_pipeline.errors import CheckFailed, PrivacyError, SynthPipelineError
 from synth_pipeline.privacy.gate import mark_private
-from synth_pipeline.release.bundle import verify_digests, write_bundle
+from synth_pipeline.release.bundle import BUNDLE_FILES, verify_digests, write_bundle
 from synth_pipeline_tests.released_example import example_facts, example_spec, example_table
 
 PAGE = "<!DOCTYPE html><title>report</title>"
@@ -23,14 +23,8 @@ def bundle(facts, tmp_path):
     return write_bundle(tmp_path / "clinic" / facts.version, facts, example_table(), report=PAGE)
 
 
-def test_a_bundle_holds_the_five_files_and_verifies(bundle):
-    assert {path.name for path in bundle.iterdir()} == {
-        "data.parquet",
-        "schema.json",
-        "certificate.json",
-        "datasheet.md",
-        "report.html",
-    }
+def test_a_bundle_holds_its_files_and_verifies(bundle):
+    assert {path.name for path in bundle.iterdir()} == {*BUNDLE_FILES, "certificate.json"}
     assert verify_digests(bundle) == []
     assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
 
@@ -61,16 +55,11 @@ def test_the_certificate_is_an_in_toto_statement_that_names_the_files_and_every_
     certificate = json.loads((bundle / "certificate.json").read_text())
     predicate = certificate["predicate"]
     assert certificate["_type"] == "https://in-toto.io/Statement/v1"
-    assert [item["name"] for item in certificate["subject"]] == [
-        "data.parquet",
-        "schema.json",
-        "datasheet.md",
-        "report.html",
-    ]
+    assert [item["name"] for item in certificate["subject"]] == list(BUNDLE_FILES)
     assert len(predicate["mechanisms"]) == len(facts.events)
     assert predicate["mechanisms"][-1]["words"] == "DP-SGD, noise multiplier 8, Poisson rate 0.05, 200 steps"
     assert predicate["composedEpsilon"] == facts.composed_epsilon
-    assert predicate["approval"] == {"required": "manual", "state": "not approved"}
+    assert predicate["approval"] == {"required": "manual", "state": "candidate"}
     assert predicate["signature"] == "unsigned"
     assert predicate["validation"]["passed"] == len(facts.outcomes)
 
@@ -112,7 +101,14 @@ def change_claim(bundle):
         ),
         (lambda bundle: (bundle / "report.html").unlink(), "report.html: missing"),
         (lambda bundle: (bundle / "extra.csv").write_text("x"), "extra.csv: not named by the certificate"),
-        (lambda bundle: (bundle / "data.parquet").write_bytes(b"PAR1"), "data.parquet: not a parquet file"),
+        (
+            lambda bundle: (bundle / "data.parquet").write_bytes(b"PAR1"),
+            "data.parquet: differs from what the certificate names",
+        ),
+        (
+            lambda bundle: (bundle / "signature").write_text("x"),
+            "signature: is there, though the certificate says unsigned",
+        ),
         (lambda bundle: (bundle / "certificate.json").unlink(), "certificate.json: missing"),
         (
             lambda bundle: (bundle / "certificate.json").write_text("{}"),
@@ -139,7 +135,11 @@ def test_a_certificate_cannot_name_files_outside_its_folder(bundle):
     certificate = json.loads(path.read_text())
     certificate["subject"].append({"name": "../other", "digest": {"sha256": "00"}})
     path.write_text(json.dumps(certificate))
-    assert verify_digests(bundle) == ["../other: missing"]
+    assert verify_digests(bundle) == [
+        "certificate.json: names ../other, which is no file that a certificate may name",
+        "certificate.json: names no SHA-256 for ../other",
+        "../other: missing",
+    ]
 
 
 def test_an_existing_version_is_never_overwritten(bundle, facts):

@@ -1,0 +1,381 @@
+"""Decisions about kept releases: found, judged, and kept in the ledger's chain; the same for the command line and for Dagster.
+
+Belongs here: where statements about a release are, and keeping one. Does not: what they mean (release.approval), or what is shown of them
+(orchestration).
+
+The chain is what counts: the signed envelope itself is the body of a `record` entry, written in one transaction that judges it first. So
+a crash leaves nothing, or a decision that holds, and two people who decide at once decide one after the other. The file `approval` of a
+bundle is a copy for whoever gets the bundle; `file_decision` writes it, again where it is missing. A withdrawal that is found in the bundle
+alone stops the release too.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from synth_pipeline.errors import ApprovalRefused, TableError
+from synth_pipeline.integrations.signing import KEYS_FOLDER, SIGNING_KEY_VARIABLE
+from synth_pipeline.integrations.store_contract import require_names
+from synth_pipeline.integrations.stores import Home, Place
+from synth_pipeline.privacy.ledger import Entry, StoredLedger, WalkKey, open_ledger
+from synth_pipeline.release.approval import (
+    ApprovedRelease,
+    Decision,
+    Standing,
+    Subject,
+    read_decision,
+    require_acceptable,
+    require_passed_checks,
+    standing_of,
+)
+from synth_pipeline.release.approval_check import PublicKey
+from synth_pipeline.release.envelope import signer_of
+from synth_pipeline.release.keys import PUBLIC_SUFFIX, key_id, public_key_of
+from synth_pipeline.release.statement import APPROVAL, CERTIFICATE, SIGNATURE
+from synth_pipeline.release.verify import verify_bundle, verify_digests
+from synth_pipeline.reserve import root_walk_id
+
+EXPIRE = "expire"
+_DECISIONS = ("approve", "withdraw")
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRelease:
+    """A release as it is kept.
+
+    Attributes:
+        dataset: which dataset.
+        version: its version.
+        place: where its bundle lies.
+        certificate: its certificate; nothing is proven by it before its signature is checked.
+        subject: what a statement about it is about; None where the bundle is not signed.
+    """
+
+    dataset: str
+    version: str
+    place: Place
+    certificate: Mapping[str, Any]
+    subject: Subject | None
+
+    @property
+    def name(self) -> str:
+        """`<dataset>/<version>`."""
+        return f"{self.dataset}/{self.version}"
+
+    @property
+    def walk(self) -> WalkKey:
+        """The walk that made it, as its certificate says."""
+        claimed = self.certificate["predicate"]
+        _, snapshot, walk_id = claimed["ledger"]["entry"].split("/", 2)
+        return WalkKey(self.dataset, snapshot, claimed["specDigest"]["sha256"], claimed["codeVersion"], walk_id)
+
+    @property
+    def fingerprint(self) -> str:
+        """Keyed fingerprint of its snapshot."""
+        return str(self.certificate["predicate"]["snapshot"]["hmac"])
+
+
+def find_release(home: Home, word: str) -> KeptRelease:
+    """The release that a word names: `<dataset>/<version>`, or `<dataset>` for its newest.
+
+    Raises:
+        TableError: if there is none, with those that there are.
+        StoreError: if the store cannot be read.
+    """
+    dataset, _, version = word.partition("/")
+    require_names([dataset, *([version] if version else [])])
+    places = home.release_places(dataset)
+    if not places:
+        raise TableError(
+            f"release {word!r}: dataset {dataset!r} has none in {home.folder}; make one with `synth-pipeline run`"
+        )
+    if not version:
+        return _oldest_first(_kept(home, dataset, name, place) for name, place in places.items())[-1]
+    if version not in places:
+        raise TableError(f"release {word!r}: unknown; {dataset!r} has {', '.join(sorted(places))}")
+    return _kept(home, dataset, version, places[version])
+
+
+def decided_releases(home: Home, dataset: str) -> tuple[KeptRelease, ...]:
+    """The releases of a dataset that a decision was ever kept about and that still lie there, oldest first."""
+    named = {str(entry.body["release"]).partition("/")[2] for entry in _records(home, dataset)}
+    places = home.release_places(dataset) if named else {}
+    return _oldest_first(_kept(home, dataset, name, place) for name, place in places.items() if name in named)
+
+
+def standing(home: Home, release: KeptRelease, *, now: datetime | None = None) -> Standing:
+    """Where a release stands now: the one answer for everybody.
+
+    Args:
+        home: where it is kept.
+        release: which.
+        now: the time, in UTC; default: the clock's. The chain's own time never runs backwards, so where its last entry about the
+            dataset is later, that one counts: a clock that is put back brings no approval back.
+    """
+    entries = open_ledger(home.ledger).history(release.dataset)
+    return _standing(home, release, entries, now or datetime.now(UTC))
+
+
+def decide(
+    home: Home, release: KeptRelease, envelope: bytes, *, approvers: Sequence[str], now: datetime | None = None
+) -> Entry:
+    """Keep a signed statement in the chain, or refuse it before anything is written; one that is kept already is found again.
+
+    Args:
+        home: where the release is kept.
+        release: which release it was given for.
+        envelope: the statement.
+        approvers: ids of the keys that may approve; empty: any but the requester's.
+        now: the time, in UTC; default: the clock's.
+
+    Raises:
+        SigningError: if it is no signed statement.
+        ApprovalRefused: if it may not be kept, or the bundle is unsigned, or does not verify.
+        LedgerError: if the ledger cannot be written.
+    """
+    moment = now or datetime.now(UTC)
+    decision, subject = read_decision(envelope, where="statement"), require_signed(home, release)
+    if decision.kind == "approve":
+        _require_verified(home, release, subject)
+        require_passed_checks(release.certificate, name=release.name)
+    ledger = _ledger(home, now)
+
+    def kept(entries: Sequence[Entry]) -> Entry | None:
+        own = (entry for entry in entries if _is_about(entry, release))
+        before = next((entry for entry in own if entry.body.get("statement") == decision.digest), None)
+        found = _standing(home, release, entries, moment)
+        if before is None or (found.decision is not None and found.decision.digest != decision.digest):
+            require_acceptable(decision, subject, found, approvers=approvers, now=_latest(moment, entries))
+        return before
+
+    body = {
+        "what": decision.kind,
+        "release": release.name,
+        "statement": decision.digest,
+        "key": decision.key_id,
+        "words": decision.words,
+        "at": decision.decided_at.isoformat(),
+        "envelope": envelope.decode(),
+    }
+    return ledger.record(release.dataset, body, reservation=reservation_of(home, release), unless=kept)
+
+
+def note_expiry(home: Home, release: KeptRelease, approval: Decision, *, now: datetime | None = None) -> bool:
+    """Record once that an approval's time is over; whether this call did. The state follows from the time, with or without it."""
+    is_new: list[bool] = []
+
+    def noted(entries: Sequence[Entry]) -> Entry | None:
+        own = (entry for entry in entries if _is_about(entry, release) and entry.body["what"] == EXPIRE)
+        found = next((entry for entry in own if entry.body.get("statement") == approval.digest), None)
+        is_new.append(found is None)
+        return found
+
+    ledger = _ledger(home, now)
+    at = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+    body = {"what": EXPIRE, "release": release.name, "statement": approval.digest, "key": approval.key_id, "at": at}
+    ledger.record(release.dataset, body, reservation=reservation_of(home, release), unless=noted)
+    return is_new[-1]
+
+
+def file_decision(home: Home, release: KeptRelease, decision: Decision) -> bool:
+    """Have the newest statement about a release lie in its bundle; whether it did not before."""
+    if _filed(home, release) == decision.envelope:
+        return False
+    home.add_to_release(release.place, APPROVAL, decision.envelope)
+    return True
+
+
+def approved_release(release: KeptRelease, decision: Decision) -> ApprovedRelease:
+    """What assets after the approval get."""
+    return ApprovedRelease(
+        dataset=release.dataset,
+        version=release.version,
+        place=str(release.place),
+        approver=decision.key_id,
+        purpose=decision.words,
+        conditions=decision.conditions,
+        expires=None if decision.expires is None else decision.expires.isoformat(),
+        statement=decision.digest,
+    )
+
+
+def require_approved(home: Home, name: str, *, now: datetime | None = None) -> ApprovedRelease:
+    """An approved release, looked at now; what stops whatever uses a release that is no longer approved.
+
+    Args:
+        home: where it is kept.
+        name: `<dataset>/<version>`.
+        now: as `standing` takes it.
+
+    Raises:
+        ApprovalRefused: if it is not approved, or is not what was approved, in one line.
+    """
+    release = find_release(home, name)
+    found = standing(home, release, now=now)
+    if found.state != "approved" or found.approval is None:
+        raise ApprovalRefused(f"{release.name}: {state_words(found)}; nothing may be made from it")
+    with tempfile.TemporaryDirectory(dir=home.scratch) as scratch:
+        faults = verify_digests(home.fetch_release(release.place, Path(scratch)))
+    if faults:
+        raise ApprovalRefused(
+            f"{release.name}: is not what was approved: {faults[0]}; restore the bundle, or withdraw it"
+        )
+    return approved_release(release, found.approval)
+
+
+def state_words(found: Standing) -> str:
+    """A standing in a few words, for messages and pages."""
+    match found.state:
+        case "withdrawn":
+            return (
+                f"withdrawn by key {found.withdrawal.key_id}: {found.withdrawal.words}"
+                if found.withdrawal
+                else "withdrawn"
+            )
+        case "candidate":
+            return "a candidate, which a second person has not approved"
+        case "expired":
+            last = found.approval.expires if found.approval else None
+            return f"expired: its approval held until {last} (UTC)"
+        case "approved":
+            approval = found.approval
+            last = f", until {approval.expires} (UTC)" if approval and approval.expires else ""
+            return f"approved by key {approval.key_id}{last}" if approval else "approved"
+
+
+def require_signed(home: Home, release: KeptRelease) -> Subject:
+    """What a statement about a release is about.
+
+    Raises:
+        ApprovalRefused: if the bundle is not signed, with what to do.
+    """
+    if release.subject is None:
+        key = home.folder / KEYS_FOLDER / "requester.key"
+        raise ApprovalRefused(
+            f"{release.name}: is not signed, so nobody can say who asks; make a key (synth-pipeline keys new --out {key}) and walk again"
+        )
+    return release.subject
+
+
+def reservation_of(home: Home, release: KeptRelease) -> int:
+    """Number of the walk that made a release; 0 where this ledger does not know it."""
+    walk, ledger = release.walk, open_ledger(home.ledger)
+    keys = {record.reservation.number: record.reservation.key for record in ledger.walks(release.dataset)}
+    own = (walk.snapshot, walk.walk_id)
+    return max((number for number, key in keys.items() if (key.snapshot, root_walk_id(key.walk_id)) == own), default=0)
+
+
+def release_in(folder: Path) -> KeptRelease:
+    """The release in a folder, wherever it lies; for signing where no home is.
+
+    Raises:
+        ApprovalRefused: if it holds none.
+    """
+    signature = folder / SIGNATURE
+    texts = ((folder / CERTIFICATE).read_bytes(), signature.read_bytes() if signature.is_file() else None)
+    try:
+        predicate = json.loads(texts[0])["predicate"]
+        names = str(predicate["dataset"]), str(predicate["version"])
+    except (ValueError, KeyError, TypeError):
+        raise ApprovalRefused(f"{folder}: {CERTIFICATE} is no certificate; give the folder of a release") from None
+    return _read(*names, folder, texts)
+
+
+def _kept(home: Home, dataset: str, version: str, place: Place) -> KeptRelease:
+    return _read(
+        dataset, version, place, (home.release_file(place, CERTIFICATE) or b"", home.release_file(place, SIGNATURE))
+    )
+
+
+def _read(dataset: str, version: str, place: Place, texts: tuple[bytes, bytes | None]) -> KeptRelease:
+    """A release from the texts of its certificate and its signature."""
+    text, signature = texts
+    try:
+        certificate = json.loads(text)
+        named = f"{certificate['predicate']['dataset']}/{certificate['predicate']['version']}"
+        if named != f"{dataset}/{version}":
+            raise ValueError("of another release")
+    except (ValueError, KeyError, TypeError):
+        what = f"{CERTIFICATE} is missing or is of another release"
+        raise ApprovalRefused(f"{dataset}/{version}: {what}; restore the bundle") from None
+    subject = None
+    if signature is not None:
+        signer = signer_of(signature, where=f"{named}: {SIGNATURE}")
+        subject = Subject(named, hashlib.sha256(text).hexdigest(), signer)
+    return KeptRelease(dataset, version, place, certificate, subject)
+
+
+def _standing(home: Home, release: KeptRelease, entries: Sequence[Entry], now: datetime) -> Standing:
+    if release.subject is None:
+        return Standing("candidate")
+    own = [entry for entry in entries if _is_about(entry, release) and entry.body["what"] in _DECISIONS]
+    envelopes = [str(entry.body.get("envelope", "")).encode() for entry in own]
+    at = _latest(now, entries)
+    found = standing_of(release.subject, envelopes, now=at)
+    filed = _filed(home, release)
+    if filed is None or found.withdrawal is not None or filed in envelopes:
+        return found
+    stopped = standing_of(release.subject, [filed], now=at)
+    return Standing("withdrawn", found.approval, stopped.withdrawal) if stopped.withdrawal else found
+
+
+def _filed(home: Home, release: KeptRelease) -> bytes | None:
+    """The statement in the bundle; None where there is none, or half a one of a process that was cut off."""
+    with suppress(TableError):
+        return home.release_file(release.place, APPROVAL)
+    return None
+
+
+def _require_verified(home: Home, release: KeptRelease, subject: Subject) -> None:
+    key = _known_key(home, subject.requester)
+    if key is None:
+        raise ApprovalRefused(
+            f"{release.name}: was signed by key {subject.requester}, which this installation does not know; put its .pub file"
+            f" into {home.folder / KEYS_FOLDER}, if you trust it"
+        )
+    with tempfile.TemporaryDirectory(dir=home.scratch) as scratch:
+        verified = verify_bundle(home.fetch_release(release.place, Path(scratch)), key=key)
+    if not verified.holds:
+        faults = "; ".join(map(str, verified.faults[:3]))
+        raise ApprovalRefused(f"{release.name}: does not verify: {faults}; restore the bundle, or make a new release")
+
+
+def _known_key(home: Home, wanted: str) -> PublicKey | None:
+    """The public key of an id, among those of the home's folder of keys and the installation's own."""
+    own = os.environ.get(SIGNING_KEY_VARIABLE)
+    files = sorted((home.folder / KEYS_FOLDER).glob(f"*{PUBLIC_SUFFIX}"))
+    files += [Path(f"{own}{PUBLIC_SUFFIX}").expanduser()] if own else []
+    for path in files:
+        if path.is_file() and key_id(public_key_of(path.read_bytes(), where=str(path))) == wanted:
+            return PublicKey(path.read_bytes(), path.name)
+    return None
+
+
+def _records(home: Home, dataset: str) -> list[Entry]:
+    entries = open_ledger(home.ledger).history(dataset)
+    return [entry for entry in entries if entry.kind == "record" and entry.body["what"] in _DECISIONS]
+
+
+def _is_about(entry: Entry, release: KeptRelease) -> bool:
+    return entry.kind == "record" and entry.body.get("release") == release.name
+
+
+def _ledger(home: Home, now: datetime | None) -> StoredLedger:
+    """The ledger, which tells the time itself unless it is told."""
+    return open_ledger(home.ledger, clock=None if now is None else lambda: now)
+
+
+def _latest(now: datetime, entries: Sequence[Entry]) -> datetime:
+    return max(now, datetime.fromisoformat(entries[-1].at)) if entries else now
+
+
+def _oldest_first(releases: Iterable[KeptRelease]) -> tuple[KeptRelease, ...]:
+    """Releases in the order in which they were made, as their certificates say."""
+    return tuple(sorted(releases, key=lambda one: (str(one.certificate["predicate"]["createdAt"]), one.version)))

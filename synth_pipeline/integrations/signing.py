@@ -1,0 +1,92 @@
+"""Which key an installation signs with: by the environment, else in the folder of its home.
+
+Belongs here: names of files and variables. Does not: reading keys (release.keys) or signing (release.signer).
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from synth_pipeline.errors import SigningError
+from synth_pipeline.release.keys import new_key
+from synth_pipeline.release.signer import Signer
+
+SIGNING_KEY_VARIABLE = "SYNTH_PIPELINE_SIGNING_KEY"
+PASSPHRASE_FILE_VARIABLE = "SYNTH_PIPELINE_SIGNING_PASSPHRASE_FILE"  # noqa: S105  (a name)
+PASSPHRASE_VARIABLE = "SYNTH_PIPELINE_SIGNING_PASSPHRASE"  # noqa: S105  (a name)
+KEYS_FOLDER = "keys"
+REQUESTER, APPROVER = "requester", "approver"
+
+
+def key_files(home: Path, who: str) -> tuple[Path, Path]:
+    """Where a home keeps the key of a requester or an approver, and its passphrase; neither need be there."""
+    folder = home / KEYS_FOLDER
+    return folder / f"{who}.key", folder / f"{who}.passphrase"
+
+
+def signing_key(home: Path) -> Path:
+    """The file of the key that an installation signs with; it need not be there."""
+    given = os.environ.get(SIGNING_KEY_VARIABLE)
+    return Path(given).expanduser() if given else key_files(home, REQUESTER)[0]
+
+
+def make_home_key(home: Path, who: str) -> bool:
+    """Make the key of a requester or an approver in a home, under a passphrase that is drawn and kept beside it, unless it is there.
+
+    For demonstrations: where both keys lie in one home, one person can do what two should.
+
+    Args:
+        home: folder of the installation.
+        who: requester or approver.
+
+    Returns:
+        Whether it was made.
+
+    Raises:
+        SigningError: if it cannot be written.
+    """
+    key, passphrase = key_files(home, who)
+    if key.exists():
+        return False
+    words = secrets.token_urlsafe(24)
+    try:
+        key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        passphrase.unlink(missing_ok=True)  # of a key that was never finished
+        with os.fdopen(os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(words + "\n")
+    except OSError as error:
+        raise SigningError(f"{passphrase}: cannot be written ({type(error).__name__}); check the folder") from None
+    new_key(key, words)
+    return True
+
+
+def installation_signer(home: Path) -> Signer | None:
+    """Who signs the releases of an installation; None where it has no key.
+
+    The key is `$SYNTH_PIPELINE_SIGNING_KEY`, else `keys/requester.key` in the home, if it is there. The passphrase of the home's own key is
+    in `keys/requester.passphrase`, if that is there; any other is in the file `$SYNTH_PIPELINE_SIGNING_PASSPHRASE_FILE`, or is
+    `$SYNTH_PIPELINE_SIGNING_PASSPHRASE`.
+
+    Args:
+        home: folder of the installation.
+
+    Raises:
+        SigningError: if there is a key and no passphrase, or a variable names a file that is not there: a release is not left unsigned
+            because a path is wrong.
+    """
+    own_key, own_passphrase = key_files(home, REQUESTER)
+    key = signing_key(home)
+    if not key.is_file():
+        if os.environ.get(SIGNING_KEY_VARIABLE):
+            raise SigningError(f"${SIGNING_KEY_VARIABLE}: {key}: no such file; name the key, or unset the variable")
+        return None
+    if not os.environ.get(SIGNING_KEY_VARIABLE) and own_passphrase.is_file():
+        return Signer(own_key, passphrase_path=own_passphrase)
+    file, words = os.environ.get(PASSPHRASE_FILE_VARIABLE), os.environ.get(PASSPHRASE_VARIABLE)
+    if file:
+        return Signer(key, passphrase_path=Path(file).expanduser(), is_mounted=True)
+    if words:
+        return Signer(key, passphrase=words, is_mounted=True)
+    raise SigningError(
+        f"{key}: its passphrase is not known; name the file that holds it (mode 0600) in ${PASSPHRASE_FILE_VARIABLE}"
+    )

@@ -1,0 +1,227 @@
+"""What follows from decisions about releases: everything that is derived from the chain is brought up to it, however often it is asked.
+
+Belongs here: the bundle's copy of a statement, the record of an expiry, what Dagster shows, the value that assets after the approval get,
+and MLflow's alias. Does not: deciding (integrations.approvals). The command line, the asset and the sensor all call `catch_up`, so that
+what one of them left undone the next one does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from synth_pipeline.integrations import approvals, mlflow
+from synth_pipeline.integrations.approvals import KeptRelease
+from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.orchestration.codecs import CODECS
+from synth_pipeline.orchestration.io_managers import save_made
+from synth_pipeline.orchestration.keys import APPROVAL, DatasetKeys
+from synth_pipeline.orchestration.made import Made, Origin
+from synth_pipeline.orchestration.metadata import (
+    check_evaluation,
+    materialization,
+    metadata_value,
+    observation,
+    report_event,
+)
+from synth_pipeline.privacy.gate import Released
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.release.approval import ApprovedRelease, Standing
+
+MARK = "mark"
+_LOOKED_THROUGH = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Stood:
+    """A release, and where it stands."""
+
+    release: KeptRelease
+    standing: Standing
+
+    @property
+    def partition(self) -> str:
+        """The snapshot that it was made from."""
+        return self.release.walk.snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class CaughtUp:
+    """What `catch_up` found and did.
+
+    Attributes:
+        stood: the releases that were ever decided about, oldest first.
+        completed: names of those of which something was missing.
+        alias: version of the generator that MLflow's alias `approved` names now; None: none.
+        problem: kind of the error that kept the alias as it was; empty: none, and the alias is right.
+    """
+
+    stood: tuple[Stood, ...]
+    completed: tuple[str, ...]
+    alias: str | None
+    problem: str
+
+    @property
+    def next_expiry(self) -> str | None:
+        """The nearest last day of an approval that holds, as an ISO date."""
+        days = [
+            one.standing.approval.expires
+            for one in self.stood
+            if one.standing.state == "approved" and one.standing.approval
+        ]
+        return min((day.isoformat() for day in days if day is not None), default=None)
+
+
+def catch_up(
+    instance: dg.DagsterInstance,
+    home: Home,
+    tracking: Tracking,
+    dataset: str,
+    *,
+    told_by_run: str = "",
+    now: datetime | None = None,
+) -> CaughtUp:
+    """Bring everything that follows from the decisions about a dataset's releases up to the chain.
+
+    Args:
+        instance: where Dagster shows it.
+        home: where releases and the ledger are.
+        tracking: whose alias it is. An outage there is told, and loses nothing: the next call sets the alias.
+        dataset: which dataset.
+        told_by_run: name of a release of which the calling run itself tells Dagster.
+        now: the time, in UTC; default: the clock's.
+    """
+    stood = tuple(
+        Stood(release, approvals.standing(home, release, now=now))
+        for release in approvals.decided_releases(home, dataset)
+    )
+    completed: list[str] = []
+    for one in stood:
+        is_new = _followed(home, one, now)
+        if one.release.name != told_by_run:
+            is_new |= _tell(instance, home, one, stood)
+        completed += [one.release.name] * is_new
+    alias, problem = None, ""
+    try:
+        alias = mlflow.point_approved(tracking, dataset=dataset, walks=Released(_walks_of(home, stood)))
+    except Exception as error:  # noqa: BLE001  (whatever MLflow raises: the decision stands, and the alias follows)
+        problem = type(error).__name__
+    return CaughtUp(stood, tuple(completed), alias, problem)
+
+
+def approved_of(stood: Sequence[Stood], partition: str | None = None) -> Stood | None:
+    """The newest approved release of all, or of a snapshot."""
+    found = [one for one in stood if one.standing.state == "approved" and partition in (None, one.partition)]
+    return found[-1] if found else None
+
+
+def shown(home: Home, one: Stood) -> dict[str, Released[Any]]:
+    """What is shown of a release's standing: released facts, and the words of whoever decided."""
+    decision = one.standing.decision
+    entries: dict[str, Released[Any]] = {
+        "state": Released(one.standing.state),
+        "release": Released(dg.MetadataValue.path(str(one.release.place))),
+        "version": Released(one.release.version),
+        MARK: Released(one.standing.mark),
+    }
+    approval, withdrawal = one.standing.approval, one.standing.withdrawal
+    if approval is not None:
+        last = "until it is withdrawn" if approval.expires is None else approval.expires.isoformat()
+        words = {
+            "approver": approval.key_id,
+            "purpose": approval.words,
+            "conditions": approval.conditions or "none",
+            "expires": last,
+        }
+        entries |= {name: Released(text) for name, text in words.items()}
+    if withdrawal is not None:
+        entries |= {"withdrawn_by": Released(withdrawal.key_id), "reason": Released(withdrawal.words)}
+    if decision is not None:
+        entries["requester"] = Released(decision.subject.requester)
+        entries["ledger"] = Released(entry_words(home, one))
+    return entries
+
+
+def value_of(home: Home, stood: Sequence[Stood], one: Stood) -> Made[ApprovedRelease]:
+    """What is stored for a snapshot after a decision: its newest approved release, else the one that was decided about."""
+    chosen = approved_of(stood, one.partition) or one
+    decision = chosen.standing.approval or chosen.standing.decision
+    if decision is None:
+        raise ValueError(f"{one.release.name}: nothing was decided")
+    release = chosen.release
+    origin = Origin(release.walk, approvals.reservation_of(home, release), release.fingerprint)
+    return Made(approvals.approved_release(release, decision), origin)
+
+
+def verdict(stood: Sequence[Stood], one: Stood) -> tuple[bool, Released[str]]:
+    """Whether assets after the approval of a snapshot may be made, and why, in a sentence."""
+    chosen = approved_of(stood, one.partition) or one
+    return chosen.standing.state == "approved", Released(
+        f"{chosen.release.name}: {approvals.state_words(chosen.standing)}"
+    )
+
+
+def entry_words(home: Home, one: Stood) -> str:
+    """The entry of the chain that holds the newest statement; of one that was found in the bundle alone there is none."""
+    digest = one.standing.decision.digest if one.standing.decision else ""
+    entries = open_ledger(home.ledger).history(one.release.dataset)
+    found = [entry for entry in entries if entry.kind == "record" and entry.body.get("statement") == digest]
+    return f"entry {found[0].sequence} ({found[0].digest[:16]})" if found else "in the bundle alone"
+
+
+def _followed(home: Home, one: Stood, now: datetime | None) -> bool:
+    """File the statement, and record the expiry; whether either was missing."""
+    decision, approval = one.standing.decision, one.standing.approval
+    is_new = decision is not None and approvals.file_decision(home, one.release, decision)
+    if one.standing.state == "expired" and approval is not None:
+        is_new |= approvals.note_expiry(home, one.release, approval, now=now)
+    return is_new
+
+
+def _tell(instance: dg.DagsterInstance, home: Home, one: Stood, stood: Sequence[Stood]) -> bool:
+    """Have Dagster show a standing, unless it does; whether it did not."""
+    keys = DatasetKeys(one.release.dataset)
+    key, partition = keys.asset(APPROVAL), one.partition
+    if one.standing.state == "candidate" or _is_told(instance, key, partition, one.standing.mark):
+        return False
+    if one.standing.state == "approved":
+        value = value_of(home, stood, one)
+        home.released.write(
+            lambda folder: save_made(CODECS[APPROVAL], value, folder), one.release.dataset, partition, APPROVAL
+        )
+    entries = shown(home, one)
+    passed, words = verdict(stood, one)
+    if one.standing.state == "approved":
+        report_event(instance, materialization(key, partition=partition, entries=entries))
+    report_event(instance, check_evaluation(keys.approval_check, passed=passed, description=words))
+    if one.standing.state != "approved":  # last, for by it the next call sees that all of it was told
+        report_event(instance, observation(key, partition=partition, description=words, entries=entries))
+    return True
+
+
+def _is_told(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, mark: str) -> bool:
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition])
+    made = instance.fetch_materializations(wanted, limit=_LOOKED_THROUGH).records
+    noted = instance.fetch_observations(wanted, limit=_LOOKED_THROUGH).records
+    events = [record.asset_materialization for record in made]
+    events += [record.event_log_entry.asset_observation for record in noted]
+    marks = [event.metadata[MARK].value for event in events if event is not None and MARK in event.metadata]
+    return metadata_value(MARK, Released(mark)).value in marks
+
+
+def _walks_of(home: Home, stood: Sequence[Stood]) -> tuple[str, ...]:
+    """Walks among whose generators the newest approved release's is: its own, then those that it builds on."""
+    newest = approved_of(stood)
+    if newest is None:
+        return ()
+    walks, release = [newest.release.walk.walk_id], newest.release
+    for _ in range(_LOOKED_THROUGH):
+        before = release.certificate["predicate"].get("extra", {}).get("buildsOn", {}).get("release")
+        if before is None or before not in home.release_places(release.dataset):
+            break
+        release = approvals.find_release(home, f"{release.dataset}/{before}")
+        walks.append(release.walk.walk_id)
+    return tuple(walks)

@@ -1,0 +1,105 @@
+"""Signed statements about releases: what they are called, and the digests in them.
+
+Belongs here: names and digests that whoever writes a bundle and whoever checks one have in common. Does not: what a release states
+(certificate, approval). It loads nothing but the standard library, so that a bundle is checked where little is installed.
+
+Source:
+    in-toto Attestation Framework, Statement v1.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:synth-pipeline:differentially-private-release:v1"
+APPROVAL_TYPE = "urn:synth-pipeline:release-approval:v1"
+
+DATA = "data.parquet"
+SCHEMA = "schema.json"
+DATASHEET = "datasheet.md"
+REPORT = "report.html"
+CROISSANT = "croissant.json"
+CARD = "card.json"
+LINEAGE = "lineage.json"
+TRUST_MAP = "trust_map.json"
+CERTIFICATE = "certificate.json"
+SIGNATURE = "signature"
+APPROVAL = "approval"
+
+CORE_FILES = (DATA, SCHEMA, DATASHEET, REPORT)
+"""The files that every certificate names; what more it names (see `bundle.BUNDLE_FILES`) has to be there too."""
+
+SEALS = (CERTIFICATE, SIGNATURE, APPROVAL)
+"""The files of a bundle that no certificate names: itself, and what is signed over it."""
+
+METADATA_PREFIX = "synth_pipeline."
+"""How the keys begin under which data.parquet states its guarantee."""
+
+UNSIGNED = "unsigned"
+"""What a certificate says of its signature where nobody signs it."""
+
+CANDIDATE = "candidate"
+"""What a certificate says of its approval: it is written before anybody approves."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with a bundle.
+
+    Attributes:
+        file: name of the file at fault.
+        words: what is wrong with it.
+    """
+
+    file: str
+    words: str
+
+    def __str__(self) -> str:
+        """One line, whatever the file is called."""
+        return f"{shown_name(self.file)}: {self.words}"
+
+
+def shown_name(name: str) -> str:
+    r"""A file name for people; one with characters that a terminal would act on is escaped.
+
+    Example:
+        >>> shown_name("data.parquet"), shown_name("a\x1bb")
+        ('data.parquet', "'a\\x1bb'")
+    """
+    return name if name.isprintable() else ascii(name)
+
+
+def is_expired(expires: str | None, now: datetime) -> bool:
+    """Whether an approval holds no more: from the day after `expires` (an ISO date) on, in UTC; one without a date never does.
+
+    Args:
+        expires: the last day, such as `2027-01-31`, or None.
+        now: the time, with its zone.
+
+    Raises:
+        ValueError: if it is no ISO date.
+
+    Example:
+        >>> from datetime import UTC
+        >>> [is_expired("2027-01-31", datetime(2027, month, day, tzinfo=UTC)) for month, day in ((1, 31), (2, 1))]
+        [False, True]
+    """
+    return expires is not None and now.astimezone(UTC).date() > date.fromisoformat(expires)
+
+
+def claim_digest(claimed: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8) of a claim, or of the claim in a statement."""
+    bare = {key: claimed[key] for key in ("predicateType", "predicate")}
+    canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

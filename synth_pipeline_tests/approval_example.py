@@ -1,0 +1,83 @@
+"""A home with signed releases of the dataset `clinic`, the ledger of their walks, and the keys of three people; made without walking."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from synth_pipeline.integrations.approvals import KeptRelease, find_release
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.privacy.accounting import gaussian_mu
+from synth_pipeline.privacy.events import GaussianPoolEvent
+from synth_pipeline.privacy.ledger import Cap, Charge, WalkKey, open_ledger
+from synth_pipeline.release.approval import Wish, sign
+from synth_pipeline.release.keys import key_id, read_private_key
+from synth_pipeline_tests.signed_example import PASSPHRASE, Keys, make_keys, small_bundle
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+_DELTA = 1e-6
+
+
+@dataclass(frozen=True)
+class World:
+    """A home, and who may do what in it."""
+
+    home: Home
+    keys: Keys
+
+    def private_key(self, who: str):
+        """The private half of a key."""
+        return _private_key(getattr(self.keys, who).key_path)
+
+    def name_of(self, who: str) -> str:
+        """Id of a key."""
+        return key_id(self.private_key(who).public_key())
+
+    def release(self, snapshot: str) -> KeptRelease:
+        """The release of a snapshot."""
+        return find_release(self.home, f"clinic/{snapshot}-1")
+
+    def add_release(self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01") -> KeptRelease:
+        """A release of a snapshot, made by walk `walk-of-<snapshot>`, which the ledger knows."""
+        ledger = open_ledger(self.home.ledger, clock=lambda: datetime(2026, 5, 1, tzinfo=UTC))
+        charge = Charge((GaussianPoolEvent(gaussian_mu(0.5, _DELTA) ** 2),), 0.5, _DELTA)
+        key = WalkKey("clinic", snapshot, "digest", "1.0", f"walk-of-{snapshot}")
+        walk = ledger.reserve(key, charge, cap=Cap(9.0, _DELTA))
+        ledger.mark_read(walk)
+        ledger.commit(walk, charge.events, 0.5)
+        return self.make_bundle(snapshot, is_signed=is_signed, created=created)
+
+    def make_bundle(self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01") -> KeptRelease:
+        """The bundle of a walk, as its release step makes and keeps it."""
+        folder = self.home.releases / "clinic" / f"{snapshot}-1"
+        changes = {"ledger_entry": f"clinic/{snapshot}/walk-of-{snapshot}", "created_at": f"{created}T00:00:00+00:00"}
+        self.home.keep_release(small_bundle(folder, self.keys.requester if is_signed else None, **changes))
+        return self.release(snapshot)
+
+    def signed(self, snapshot: str, wish: Wish, who: str = "approver", **changes) -> bytes:
+        """A statement about the release of a snapshot."""
+        subject = replace(self.release(snapshot).subject, **changes)
+        return sign(subject, wish, self.private_key(who), now=NOW)
+
+
+def make_world(folder: Path) -> World:
+    """A fresh home whose keys lie where an installation keeps them."""
+    home, keys = Home.at(folder).make(), _keys()
+    (home.folder / "keys").mkdir(mode=0o700)
+    for signer in (keys.requester, keys.approver, keys.stranger):
+        for path in (signer.key_path, signer.key_path.with_name(f"{signer.key_path.name}.pub")):
+            shutil.copy2(path, home.folder / "keys" / path.name)
+    return World(home, keys)
+
+
+@cache
+def _keys() -> Keys:
+    """The keys of this process: each takes a third of a second to make, and as long to open."""
+    return make_keys(Path(tempfile.mkdtemp(prefix="keys_of_tests_")))
+
+
+@cache
+def _private_key(path: Path):
+    return read_private_key(path, PASSPHRASE)

@@ -1,0 +1,117 @@
+"""The asset `published_score` in a Dagster walk: charged once, stated in the certificate, and of the released table alone."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from synth_pipeline.errors import LedgerError
+from synth_pipeline.generate.plan import make_plan
+from synth_pipeline.orchestration.code_location import build_defs
+from synth_pipeline.orchestration.failures import failure_of
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.launch import open_instance, run_walk
+from synth_pipeline.orchestration.resources import StageRuntime
+from synth_pipeline.privacy.events import GaussianPoolEvent
+from synth_pipeline.privacy.ledger import Charge, WalkKey, open_ledger
+from synth_pipeline.privacy.ledger.declared import cap_of
+from synth_pipeline.spec import Spec
+from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
+
+KEYS = DatasetKeys("clinic")
+PUBLISHING = {
+    "generator": {"kind": "independent"},
+    "benchmark": {"target": "insured", "publish": {"epsilon": 0.4}},
+    "release": {"approval": "manual", "floors": {"accuracy": 0.5}},
+}
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    place = make_place(tmp_path_factory.mktemp("scored"), **PUBLISHING)
+    place.put("visits", clinic_rows())
+    return place, run_walk("clinic", home=place.home.folder, own=place.own)
+
+
+def again(place: Place, names: list[str], *, seed: int = 1) -> tuple[dg.ExecuteInProcessResult, Exception | None]:
+    runtime = StageRuntime(seed=seed, audit_runs=4000)
+    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": runtime})
+    with open_instance(place.home) as instance:
+        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
+            instance=instance,
+            partition_key="visits",
+            asset_selection=[KEYS.asset(name) for name in names],
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return result, failure_of(result)
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    [event] = result.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.materialization.metadata.items()}
+
+
+def test_the_score_is_charged_beside_the_walk_and_both_stay_within_it(walked):
+    place, report = walked
+    ledger = open_ledger(place.home.ledger)
+    walks = ledger.walks("clinic")
+    assert [walk.status for walk in walks] == ["committed", "committed"]
+    assert walks[1].reservation.key.walk_id == f"{walks[0].reservation.key.walk_id}:score"
+    assert walks[1].stages_read == {"published_score"}
+    assert ledger.account("clinic").spent_epsilon <= 2.0
+    assert report.epsilon == pytest.approx(ledger.account("clinic").spent_epsilon, rel=1e-9)
+
+
+def test_the_certificate_states_it_with_its_event(walked):
+    _, report = walked
+    predicate = json.loads((report.release / "certificate.json").read_text())["predicate"]
+    stated = predicate["extra"]["publishedScore"]
+    assert stated["target"] == "insured"
+    assert 0 <= stated["interval"][0] <= stated["accuracy"] <= stated["interval"][1] <= 1
+    assert [event["stage"] for event in predicate["mechanisms"]][-1] == "published_score"
+
+
+def test_made_again_it_is_the_same_score_and_charges_nothing(walked):
+    place, _ = walked
+    head = open_ledger(place.home.ledger).head()
+    result, failure = again(place, ["published_score"])
+    assert failure is None
+    assert "accuracy" in shown(result)
+    assert shown(result)["floor"].startswith("accuracy at least 0.5: ")
+    assert open_ledger(place.home.ledger).head() == head
+
+
+def test_a_table_sampled_anew_goes_without_the_score_of_the_one_before_and_keeps_its_charge(walked):
+    place, report = walked
+    head = open_ledger(place.home.ledger).head()
+    result, failure = again(place, ["synthetic_table", "published_score"], seed=77)
+    assert failure is None
+    told = {
+        event.asset_key.path[-1]: event.materialization.metadata for event in result.get_asset_materialization_events()
+    }
+    assert "of another sample" in told["published_score"]["score"].value
+    assert "accuracy" not in told["published_score"]
+    assert open_ledger(place.home.ledger).head() == head
+    assert not isinstance(failure, LedgerError)
+    assert report.release.is_dir()
+
+
+def test_a_cap_without_room_for_it_leaves_a_release_without_it(tmp_path):
+    """Something else of the dataset took a part of the cap that leaves room for the training, and none for the score."""
+    place = make_place(tmp_path, **PUBLISHING, privacy={"epsilon": 2.0, "delta": 1e-5, "cap": {"epsilon": 2.0}})
+    place.put("visits", clinic_rows(500))
+    spec = build_spec(place)
+    ledger, plan = open_ledger(place.home.ledger), make_plan(spec)
+    taken = GaussianPoolEvent(stage="other", purpose="other", mu_squared=0.6 * plan.score.budget.cost)
+    other = WalkKey("clinic", "other", "0" * 64, "0", "other")
+    ledger.reserve(other, Charge((taken,), 0.4, 1e-5), cap=cap_of(spec))
+    report = run_walk("clinic", home=place.home.folder, own=place.own)
+    predicate = json.loads((report.release / "certificate.json").read_text())["predicate"]
+    assert "publishedScore" not in predicate.get("extra", {})
+    assert [walk.reservation.key.walk_id.endswith(":score") for walk in ledger.walks("clinic")] == [False, False]
+    assert report.epsilon == pytest.approx(plan.training_epsilon)
+
+
+def build_spec(place: Place) -> Spec:
+    return Spec.from_yaml(place.own / "clinic" / "defs.yaml")

@@ -1,0 +1,292 @@
+"""The offline check: what holds, and that every change is caught and told at the file that was changed."""
+
+import json
+import os
+import random
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from synth_pipeline.errors import SigningError, SynthPipelineError
+from synth_pipeline.release.approval_check import PublicKey
+from synth_pipeline.release.bundle import BUNDLE_FILES
+from synth_pipeline.release.verify import NOT_CHECKED, verify_bundle
+from synth_pipeline_tests.signed_example import NOW, approve, make_keys, small_bundle
+
+CHANGES = 1_000
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def made(keys, tmp_path_factory):
+    bundle = small_bundle(tmp_path_factory.mktemp("made") / "clinic" / "v1", keys.requester)
+    approve(bundle, keys)
+    return bundle
+
+
+@pytest.fixture
+def bundle(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "v1")
+
+
+def public(signer) -> PublicKey:
+    file = signer.key_path.with_name(signer.key_path.name + ".pub")
+    return PublicKey(file.read_bytes(), file.name)
+
+
+def check(bundle, keys, *, now=NOW):
+    return verify_bundle(bundle, key=public(keys.requester), approver=public(keys.approver), now=now)
+
+
+def faults(bundle, keys, **options) -> list[str]:
+    return [str(fault) for fault in check(bundle, keys, **options).faults]
+
+
+def test_a_signed_and_approved_bundle_holds(made, keys):
+    found = check(made, keys)
+    assert found.holds
+    assert found.certificate is not None
+    assert found.certificate.release == "clinic/v1"
+    assert found.certificate.predicate["signature"] == {"keyid": keys.requester.key_id}
+    assert found.certificate.predicate["approval"] == {"required": "manual", "state": "candidate"}
+    assert found.approval is not None
+    assert found.approval["purpose"] == "teaching"
+
+
+def test_the_signature_is_over_the_certificate_byte_for_byte_and_the_certificate_over_every_other_file(made):
+    import base64
+
+    envelope = json.loads((made / "signature").read_text())
+    assert envelope["payloadType"] == "application/vnd.in-toto+json"
+    assert base64.b64decode(envelope["payload"]) == (made / "certificate.json").read_bytes()
+    named = {subject["name"] for subject in json.loads((made / "certificate.json").read_text())["subject"]}
+    assert named == {path.name for path in made.iterdir()} - {"certificate.json", "signature", "approval"}
+    assert named == set(BUNDLE_FILES)
+
+
+def test_a_thousand_changes_of_one_byte_are_caught_at_the_file_that_was_changed(bundle, keys):
+    """Over every file of the bundle, the signature, the approval and both public keys; each file gets its share, whatever its size."""
+    rng = random.Random(6)
+    places = [*sorted(path.name for path in bundle.iterdir()), "requester.key.pub", "approver.key.pub"]
+    assert len(places) >= len(BUNDLE_FILES) + 5
+    given = {signer: public(signer) for signer in (keys.requester, keys.approver)}
+    for number in range(CHANGES):
+        name = places[number % len(places)]
+        path = bundle / name
+        whole = path.read_bytes() if path.exists() else next(k.text for k in given.values() if k.name == name)
+        at = rng.randrange(len(whole))
+        changed = whole[:at] + bytes([whole[at] ^ rng.randrange(1, 256)]) + whole[at + 1 :]
+        requester, approver = (PublicKey(changed, key.name) if key.name == name else key for key in given.values())
+        if path.exists():
+            path.write_bytes(changed)
+        try:
+            lines = [str(f) for f in verify_bundle(bundle, key=requester, approver=approver, now=NOW).faults]
+        except SigningError as refusal:
+            lines = [str(refusal)]
+            assert name.endswith(".pub")
+        assert lines, (name, at)
+        assert all(name in line for line in lines), (name, at, lines)
+        if path.exists():
+            path.write_bytes(whole)
+    assert check(bundle, keys).holds
+
+
+@pytest.mark.parametrize("name", [*BUNDLE_FILES, "certificate.json", "signature", "approval"])
+def test_a_file_that_was_taken_out_is_named(bundle, keys, name):
+    (bundle / name).unlink()
+    (line,) = faults(bundle, keys)
+    assert line.startswith(f"{name}: missing")
+
+
+@pytest.mark.parametrize("name", [*BUNDLE_FILES, "certificate.json", "signature", "approval"])
+def test_a_file_that_was_renamed_is_missed_under_its_name_and_refused_under_the_other(bundle, keys, name):
+    (bundle / name).rename(bundle / "other")
+    found = faults(bundle, keys)
+    assert len(found) == 2
+    assert any(line.startswith(f"{name}: missing") for line in found)
+    assert "other: not named by the certificate" in found
+
+
+@pytest.mark.parametrize("name", [".hidden", "data.parquet.bak", "withdrawn"])
+def test_a_file_that_was_added_is_named(bundle, keys, name):
+    (bundle / name).write_text("x")
+    assert faults(bundle, keys) == [f"{name}: not named by the certificate"]
+
+
+def test_links_folders_and_pipes_are_refused_and_not_followed(bundle, keys):
+    kept = bundle.parent / "kept"
+    (bundle / "report.html").rename(kept)
+    (bundle / "report.html").symlink_to(kept)
+    (bundle / "folder").mkdir()
+    (bundle / "datasheet.md").unlink()
+    os.mkfifo(bundle / "datasheet.md")
+    words = "is no plain file; a bundle holds no links and no folders"
+    assert sorted(faults(bundle, keys)) == [f"{name}: {words}" for name in ("datasheet.md", "folder", "report.html")]
+
+
+def test_files_that_changed_places_are_both_named(bundle, keys):
+    (bundle / "schema.json").rename(bundle / "x")
+    (bundle / "report.html").rename(bundle / "schema.json")
+    (bundle / "x").rename(bundle / "report.html")
+    assert [line.split(":")[0] for line in faults(bundle, keys)] == ["schema.json", "report.html"]
+
+
+def test_a_name_that_a_terminal_would_act_on_is_escaped(bundle, keys):
+    (bundle / "a\x1b[2Jb\n").write_text("x")
+    assert faults(bundle, keys) == [r"'a\x1b[2Jb\n': not named by the certificate"]
+
+
+def test_an_unsigned_bundle_is_refused_and_says_that_it_is_unsigned(tmp_path, keys):
+    bundle = small_bundle(tmp_path / "v1", None)
+    found = verify_bundle(bundle, key=public(keys.requester))
+    assert [str(fault) for fault in found.faults] == ["signature: missing: nothing says who made this bundle"]
+    assert found.certificate is None
+    assert json.loads((bundle / "certificate.json").read_text())["predicate"]["signature"] == "unsigned"
+
+
+def test_a_signature_put_into_a_bundle_that_says_unsigned_is_refused(tmp_path, keys):
+    bundle = small_bundle(tmp_path / "v1", None)
+    (bundle / "signature").write_bytes(keys.requester.seal((bundle / "certificate.json").read_bytes()))
+    found = verify_bundle(bundle, key=public(keys.requester))
+    assert [str(fault) for fault in found.faults] == [
+        "certificate.json: says that another key signs it than the one that did"
+    ]
+
+
+def test_a_bundle_that_another_key_signed_is_refused_and_both_keys_are_named(tmp_path, keys):
+    bundle = small_bundle(tmp_path / "v1", keys.stranger)
+    (fault,) = verify_bundle(bundle, key=public(keys.requester)).faults
+    assert fault.file == "signature"
+    assert keys.stranger.key_id in fault.words
+    assert f"{keys.requester.key_id} of requester.key.pub" in fault.words
+
+
+def test_a_signature_that_claims_the_right_key_is_not_believed(tmp_path, keys):
+    bundle = small_bundle(tmp_path / "v1", keys.stranger)
+    text = (bundle / "signature").read_text().replace(keys.stranger.key_id, keys.requester.key_id)
+    (bundle / "signature").write_text(text)
+    assert [str(f) for f in verify_bundle(bundle, key=public(keys.requester)).faults] == [
+        "signature: the signature does not hold; refuse it"
+    ]
+
+
+def test_the_seal_of_one_release_does_not_serve_another(bundle, tmp_path, keys):
+    other = small_bundle(tmp_path / "v2", keys.requester)
+    for name in ("signature", "approval"):
+        shutil.copy(bundle / name, other / name)
+    found = faults(other, keys)
+    assert "certificate.json: is not what was signed" in found
+    shutil.copy(bundle / "certificate.json", other / "certificate.json")
+    assert {line.split(":")[0] for line in faults(other, keys)} >= {"data.parquet", "schema.json"}
+
+
+def test_metadata_that_states_another_guarantee_is_refused_even_where_everything_is_signed(tmp_path, keys):
+    """The requester himself wrote it: digests and signature fit, and what the table says does not."""
+    import pyarrow.parquet as pq
+
+    from synth_pipeline.release.statement import file_digest
+
+    bundle = small_bundle(tmp_path / "v1", keys.requester)
+    table = pq.read_table(bundle / "data.parquet")
+    own = {b"synth_pipeline.epsilon": b"0.01", b"synth_pipeline.note": b"safe"}
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **own}), bundle / "data.parquet")
+    certificate = json.loads((bundle / "certificate.json").read_text())
+    certificate["subject"][0]["digest"]["sha256"] = file_digest(bundle / "data.parquet")
+    text = json.dumps(certificate).encode()
+    (bundle / "certificate.json").write_bytes(text)
+    (bundle / "signature").write_bytes(keys.requester.seal(text))
+    assert [str(f) for f in verify_bundle(bundle, key=public(keys.requester)).faults] == [
+        "data.parquet: its metadata states another epsilon than the certificate",
+        "data.parquet: its metadata states another note than the certificate",
+    ]
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[1", b"\xff", b"[" * 100_000, b'{"subject": [{"name": 1}]}'])
+def test_what_is_signed_but_no_certificate_is_refused(bundle, keys, text):
+    (bundle / "certificate.json").write_bytes(text)
+    (bundle / "signature").write_bytes(keys.requester.seal(text))
+    assert all(line.split(":")[0] in ("certificate.json", "signature") for line in faults(bundle, keys))
+    assert not check(bundle, keys).holds
+
+
+@pytest.mark.parametrize("name", ["../other", "signature", "approval", "/etc/hostname", ""])
+def test_a_certificate_that_names_what_it_may_not_is_refused(bundle, keys, name):
+    certificate = json.loads((bundle / "certificate.json").read_text())
+    certificate["subject"].append({"name": name, "digest": {"sha256": "0" * 64}})
+    text = json.dumps(certificate).encode()
+    (bundle / "certificate.json").write_bytes(text)
+    (bundle / "signature").write_bytes(keys.requester.seal(text))
+    assert any("which is no file that a certificate may name" in line for line in faults(bundle, keys))
+
+
+def test_without_an_approvers_key_an_approval_is_not_checked_and_says_so(made, keys):
+    found = verify_bundle(made, key=public(keys.requester), now=NOW)
+    assert found.holds
+    assert found.approval is None
+    assert found.approval_words == NOT_CHECKED
+
+
+def test_a_candidate_holds_and_is_called_one(tmp_path, keys):
+    bundle = small_bundle(tmp_path / "v1", keys.requester)
+    found = verify_bundle(bundle, key=public(keys.requester))
+    assert found.holds
+    assert found.approval_words == "none: a candidate, which nobody approved"
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"release": "clinic/v0"}, "is of another release than clinic/v1"),
+        ({"decision": "refuse"}, "does not approve"),
+        ({"requester": "0" * 32}, "names another requester"),
+        ({"expires": "2026-05-31"}, "expired: it held until 2026-05-31"),
+        ({"expires": "soon"}, "its expires is neither null nor a date"),
+        ({"expires": 2027}, "its expires is neither null nor a date"),
+        ({"purpose": None}, "does not state release, decision, requester, purpose, decidedAt"),
+        ({"subject": "data.parquet"}, "is about another certificate.json"),
+    ],
+)
+def test_an_approval_of_something_else_is_refused(bundle, keys, changes, words):
+    approve(bundle, keys, **changes)
+    (line,) = faults(bundle, keys)
+    assert line.startswith(f"approval: {words}")
+
+
+def test_an_approval_holds_through_its_last_day_and_no_longer(made, keys):
+    assert check(made, keys, now=datetime(2026, 12, 31, 23, 59, tzinfo=UTC)).holds
+    assert faults(made, keys, now=datetime(2027, 1, 1, tzinfo=UTC))[0].startswith("approval: expired")
+
+
+def test_an_approval_without_an_end_does_not_expire(bundle, keys):
+    approve(bundle, keys, expires=None)
+    assert check(bundle, keys, now=datetime(2400, 1, 1, tzinfo=UTC)).holds
+
+
+def test_an_approval_by_the_requester_is_refused_whichever_key_is_given(bundle, keys):
+    approve(bundle, keys, by=keys.requester)
+    own = verify_bundle(bundle, key=public(keys.requester), approver=public(keys.requester), now=NOW)
+    assert [str(f) for f in own.faults] == ["approval: was made with the requester's own key; a release takes two"]
+    assert "was made by key" in faults(bundle, keys)[0]
+
+
+def test_an_approval_by_a_stranger_is_refused(bundle, keys):
+    approve(bundle, keys, by=keys.stranger)
+    (line,) = faults(bundle, keys)
+    assert line.startswith(f"approval: was made by key {keys.stranger.key_id}, not by key {keys.approver.key_id}")
+
+
+def test_a_key_that_is_none_and_a_folder_that_is_none_are_bad_input(made, keys, tmp_path):
+    with pytest.raises(SigningError, match="is no public key"):
+        verify_bundle(made, key=b"x")
+    with pytest.raises(SigningError, match="the approver's public key: is no public key"):
+        verify_bundle(made, key=public(keys.requester), approver=b"")
+    with pytest.raises(SynthPipelineError, match="cannot be listed"):
+        verify_bundle(tmp_path / "none", key=public(keys.requester))
+    with pytest.raises(SynthPipelineError, match="cannot be listed"):
+        verify_bundle(Path(made / "schema.json"), key=public(keys.requester))
