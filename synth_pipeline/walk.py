@@ -29,19 +29,17 @@ from synth_pipeline.benchmark.published import PublishedScore, measure_score, pr
 from synth_pipeline.benchmark.scorecard import Scorecard
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.drift.calendar import next_renewal
-from synth_pipeline.drift.decision import Decision, Kind, PriorFacts, decide
 from synth_pipeline.drift.measure import measure_drift
 from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.drift.sparse_vector import SparseVectorState, above_threshold
-from synth_pipeline.errors import BudgetRefused, LedgerError, ModelError, SynthPipelineError
+from synth_pipeline.errors import LedgerError, ModelError, SynthPipelineError
 from synth_pipeline.generate.engine_registry import engine_for
-from synth_pipeline.generate.plan import SCORE_STAGE, make_plan
+from synth_pipeline.generate.plan import SCORE_STAGE
 from synth_pipeline.generate.protocol import Generator as TrainedGenerator
 from synth_pipeline.generate.protocol import RuntimeConfig
 from synth_pipeline.outcome import Prior, Profiled, Renewal, WalkResult
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Ledger
-from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline.profile.person import profiled_columns
 from synth_pipeline.profile.refresh import refresh_profile
@@ -57,10 +55,10 @@ from synth_pipeline.reserve import (
     Walk,
     give_back,
     given_back_unread,
-    has_reserved,
     open_score,
     open_walk,
 )
+from synth_pipeline.settle import share_of
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
@@ -88,16 +86,6 @@ def take(walk: Walk, frame: pd.DataFrame, *, key: bytes, holdout: bool = True) -
     except SynthPipelineError:
         give_back(walk, "the snapshot was refused before any answer")
         raise
-
-
-def is_compared(spec: Spec, prior: PriorFacts | None, snapshot: str) -> bool:
-    """Whether a walk begins with a drift report: drift is tested, and another snapshot's release is in force to be compared with.
-
-    A snapshot whose own release is in force is walked anew because somebody asked for it.
-    """
-    if spec.drift is None or spec.drift.mode == "schedule" or prior is None or prior.snapshot == snapshot:
-        return False
-    return prior.spec_digest == spec.learnt_digest
 
 
 def compare(
@@ -145,38 +133,6 @@ def watch(
         keep(after)
         walk.commit(report.events)  # of an epoch that this walk began also where its answer was stored before
     return report
-
-
-def settle(
-    spec: Spec, *, snapshot: str, walk_id: str, ledger: Ledger, prior: PriorFacts | None, report: DriftReport | None
-) -> Decision:
-    """What follows from a drift report, or from its absence, and from the budget that is left; released facts alone.
-
-    What the walk itself has reserved already counts as room.
-    """
-
-    def room(kind: Kind) -> str | None:
-        if kind not in ("refit", "refresh"):
-            return None
-        charge = make_plan(spec, share=share_of(spec, kind)).charge()
-        if has_reserved(spec, charge, snapshot=snapshot, ledger=ledger, walk_id=walk_id):
-            return None
-        try:
-            ledger.require_room(spec.dataset, charge, cap=cap_of(spec), cohort=blocks_of(spec, snapshot))
-        except BudgetRefused as refusal:
-            return str(refusal)
-        return None
-
-    if prior is not None and prior.snapshot == snapshot:
-        return Decision(
-            "refit", "the release in force is of this very snapshot, which is walked again because it was asked for"
-        )
-    return decide(spec, prior=prior, report=report, room=room)
-
-
-def share_of(spec: Spec, kind: Kind) -> float:
-    """Share of the walk's ε that a decision spends on profile and generator."""
-    return spec.drift.refresh_share if kind == "refresh" and spec.drift is not None else 1.0
 
 
 def profile(

@@ -16,6 +16,7 @@ CLAIMS = {
     "orchestration/private_assets.py": "plans, charges, released profiles, ledger entries",
     "orchestration/asset_options.py": "that a stage waits for its turn",
     "orchestration/released_assets.py": "post-processing of a released generator",
+    "orchestration/release_assets.py": "what a release states",
     "orchestration/audit_assets.py": "the audit of released data",
     "orchestration/report_assets.py": "where a private page lies, its sections by the specification, why it was not made (value-free)",
     "orchestration/approval_events.py": "decisions about releases: signed statements, key ids, the words of who decides",
@@ -37,7 +38,7 @@ CLAIMS = {
 DAGSTER_ADAPTER = "orchestration/metadata.py"
 MLFLOW_ADAPTER = "integrations/mlflow.py"
 OWN_LIBRARIES = {
-    "mlflow": {MLFLOW_ADAPTER, "integrations/mlflow_model.py"},
+    "mlflow": {MLFLOW_ADAPTER, *(f"integrations/mlflow_{part}.py" for part in ("model", "place", "registry"))},
     "great_expectations": {"integrations/great_expectations.py", "integrations/great_expectations_checks.py"},
 }
 DAGSTER_OUTLETS = {
@@ -124,7 +125,7 @@ REVIEWED: dict[str, set[str]] = {
     "drift/decision.py": {"prior.version"},
     "generate/engine_registry.py": {"kind"},
     "generate/measured.py": {"name"},  # of an array in a generator's file
-    "generate/plan.py": {"drift.epsilon", "whole.epsilon"},  # of a specification
+    "generate/plan.py": {"asked", "whole.epsilon"},  # of a specification
     "generate/pate_gan/config.py": {"name", "value"},
     "generate/hybrid/config.py": {"name", "getattr(self, name)", "self.clip_norm"},
     "generate/autoregressive/config.py": {"self.network", "' or '.join(get_args(Network))"},
@@ -162,7 +163,6 @@ REVIEWED: dict[str, set[str]] = {
     "benchmark/target.py": {"kind"},
     "benchmark/holdout_prediction.py": {"learner.replace('_', ' ')", "told[source]"},
     "benchmark/published.py": {"benchmark.target"},
-    "generate/plan.py": {"asked"},  # keys of a specification, and their ε
 }
 """Expressions in messages of one module that were read and found to be names, parameters, or counts of rows (which the gate masks)."""
 
@@ -208,7 +208,7 @@ def libraries_kept_to_adapters(tree: ast.Module, place: str) -> Iterator[str]:
 
 def adapters_take_released(tree: ast.Module, place: str) -> Iterator[str]:
     """A function of an adapter that records something and has no parameter of type `Released`."""
-    if place not in (MLFLOW_ADAPTER, "integrations/great_expectations.py"):
+    if place not in (MLFLOW_ADAPTER, "integrations/mlflow_registry.py", "integrations/great_expectations.py"):
         return
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
         records = [_name(call.func) for call in _calls(function) if _records(_name(call.func))]

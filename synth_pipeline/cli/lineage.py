@@ -15,7 +15,7 @@ from synth_pipeline.errors import CheckFailed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from synth_pipeline.integrations.mlflow import Tracking
+    from synth_pipeline.integrations.mlflow_place import Tracking
     from synth_pipeline.integrations.release_chain import ReleaseChain
     from synth_pipeline.integrations.stores import Home
 
@@ -59,7 +59,7 @@ def lineage(release: str, *, html: str | None, home: str | None, as_json: bool) 
 
 def _tracking(home: "Home") -> "Tracking | None":
     """Where the installation tracks its runs; None where it never did."""
-    from synth_pipeline.integrations.mlflow import Tracking, named_server
+    from synth_pipeline.integrations.mlflow_place import Tracking, named_server
 
     server = named_server()
     if server is not None:

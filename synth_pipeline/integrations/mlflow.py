@@ -9,16 +9,20 @@ be passed. Datasets are recorded by name and fingerprint only: MLflow's own prof
 import io
 import json
 import logging
-import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
+from synth_pipeline.integrations.mlflow_place import (
+    WALK_TAG,
+    TrackedRun,
+    Tracking,
+    keep_mlflow_offline,
+    tracking_client,
+)
 from synth_pipeline.privacy.gate import Released, opened
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.column import (
@@ -35,43 +39,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-SERVER_VARIABLE = "SYNTH_PIPELINE_MLFLOW"
-PAGES_VARIABLE = "SYNTH_PIPELINE_MLFLOW_PAGES"
-WALK_TAG = "dagster_root_run_id"
 CANDIDATE = "candidate"
-APPROVED = "approved"
 _LONGEST_VALUE = 5_000
 _BATCH = 90
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Where MLflow keeps runs.
-
-    Attributes:
-        uri: tracking and registry store: `sqlite:///…`, `postgresql://…` or a server's `http://…`.
-        artifacts: folder or URI of artifacts of new experiments; None lets the server decide.
-        interface: address at which people open MLflow's pages; empty: the server's own, else this machine's port 5000.
-    """
-
-    uri: str
-    artifacts: str | None = None
-    interface: str = ""
-
-    def link(self, run: "TrackedRun") -> str:
-        """The page of a run."""
-        own = self.uri if self.uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
-        root = self.interface or own
-        return f"{root.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """A run of MLflow."""
-
-    run_id: str
-    experiment_id: str
 
 
 @dataclass(frozen=True)
@@ -108,36 +79,6 @@ class RegisteredGenerator:
     model_id: str
 
 
-@dataclass(frozen=True)
-class RecordedWalk:
-    """What MLflow holds about a walk.
-
-    Attributes:
-        run: its run.
-        tags: tags of the run.
-        digests: digest of each recorded table, by what it was to the walk ("training", "synthetic").
-        model: registered version of its generator as `models:/name/version`, or None.
-        model_tags: tags of that version.
-    """
-
-    run: TrackedRun
-    tags: Mapping[str, str]
-    digests: Mapping[str, str]
-    model: str | None
-    model_tags: Mapping[str, str]
-
-
-def named_server() -> Tracking | None:
-    """The server at `$SYNTH_PIPELINE_MLFLOW`, whose pages people open at `$SYNTH_PIPELINE_MLFLOW_PAGES`; None where none is named."""
-    server = os.environ.get(SERVER_VARIABLE)
-    return Tracking(server, interface=os.environ.get(PAGES_VARIABLE, "")) if server else None
-
-
-def keep_mlflow_offline() -> None:
-    """Turn MLflow's usage reports off, unless somebody has decided about them; they start when it is imported."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-
 def walk_run(
     tracking: Tracking, *, dataset: str, walk_id: str, snapshot: str, tags: Mapping[str, Released[str]] | None = None
 ) -> TrackedRun:
@@ -150,7 +91,7 @@ def walk_run(
         snapshot: partition key of the snapshot.
         tags: further tags, set when the run is begun.
     """
-    client = _client(tracking)
+    client = tracking_client(tracking)
     experiment = _experiment(client, tracking, dataset)
     found = client.search_runs([experiment], filter_string=f"tags.{WALK_TAG} = '{walk_id}'", max_results=1)
     if found:
@@ -180,7 +121,7 @@ def log_facts(
     entries: list[Any] = [Metric(_key(name), float(value), now, 0) for name, value in _opened(metrics).items()]
     entries += [Param(_key(name), str(value)[:_LONGEST_VALUE]) for name, value in _opened(params).items()]
     entries += [RunTag(name, value[:_LONGEST_VALUE]) for name, value in _opened(tags).items()]
-    client = _client(tracking)
+    client = tracking_client(tracking)
     for batch in _batches(entries):
         client.log_batch(
             run.run_id,
@@ -199,12 +140,12 @@ def log_lineage(tracking: Tracking, run: TrackedRun, released: Released[Lineage]
     lineage = opened(released, where="MLflow: lineage")
     dataset = Dataset(lineage.name, lineage.digest[:36], "synth_pipeline", json.dumps({"uri": lineage.source}))
     entry = DatasetInput(dataset, tags=[InputTag(MLFLOW_DATASET_CONTEXT, lineage.context)])
-    _client(tracking).log_inputs(run.run_id, datasets=[entry])
+    tracking_client(tracking).log_inputs(run.run_id, datasets=[entry])
 
 
 def log_artifacts(tracking: Tracking, run: TrackedRun, folder: Released[Path], name: str) -> None:
     """Keep the files of a folder with a run, under a name."""
-    _client(tracking).log_artifacts(run.run_id, str(opened(folder, where="MLflow: artifacts")), name)
+    tracking_client(tracking).log_artifacts(run.run_id, str(opened(folder, where="MLflow: artifacts")), name)
 
 
 def register_generator(
@@ -235,128 +176,15 @@ def register_generator(
             metadata={"spec_digest": spec.digest, "epsilon": spec.privacy.epsilon, "delta": spec.privacy.delta},
         )
     version = str(logged.registered_model_version)
-    client = _client(tracking)
+    client = tracking_client(tracking)
     client.set_registered_model_alias(name, CANDIDATE, version)
     client.set_model_version_tag(name, version, "spec_digest", spec.digest)
     return RegisteredGenerator(f"models:/{name}/{version}", name, version, str(logged.model_id))
 
 
-def recorded_walk(tracking: Tracking, *, dataset: str, walk_id: str) -> RecordedWalk | None:
-    """What MLflow holds about a walk, by the tag of its run; None where there is nothing. Nothing is created."""
-    client = _client(tracking)
-    experiment = client.get_experiment_by_name(dataset)
-    if experiment is None:
-        return None
-    found = client.search_runs(
-        [experiment.experiment_id], filter_string=f"tags.{WALK_TAG} = '{walk_id}'", max_results=1
-    )
-    if not found:
-        return None
-    run = found[0]
-    versions = sorted(
-        client.search_model_versions(f"run_id = '{run.info.run_id}'"), key=lambda version: int(version.version)
-    )
-    last = versions[-1] if versions else None
-    tables = run.inputs.dataset_inputs if run.inputs is not None else []
-    return RecordedWalk(
-        run=TrackedRun(run.info.run_id, experiment.experiment_id),
-        tags=dict(run.data.tags),
-        digests={item.tags[0].value: item.dataset.digest for item in tables if item.tags},
-        model=None if last is None else f"models:/{last.name}/{last.version}",
-        model_tags={} if last is None else dict(last.tags),
-    )
-
-
-def point_approved(tracking: Tracking, *, dataset: str, walks: Released[Sequence[str]]) -> str | None:
-    """Have the alias `approved` name the generator of a release, or nothing.
-
-    Args:
-        tracking: where.
-        dataset: whose generators.
-        walks: ids of the walks among whose registered generators the release's is: its own, then those that it builds on; none: no
-            release is approved.
-
-    Returns:
-        The version that the alias names now; None where it names none, for want of an approved release or of its generator.
-    """
-    with _asked_once():
-        client, name = _client(tracking), f"{dataset}-generator"
-        aliases = _aliases(client, name)
-        if aliases is None:
-            return None
-        versions = (_version_of_walk(client, dataset, name, walk) for walk in opened(walks, where="MLflow: alias"))
-        wanted = next((version for version in versions if version is not None), None)
-        if wanted is None and APPROVED in aliases:
-            client.delete_registered_model_alias(name, APPROVED)
-        elif wanted is not None and aliases.get(APPROVED) != wanted:
-            client.set_registered_model_alias(name, APPROVED, wanted)
-        return wanted
-
-
 def finish_run(tracking: Tracking, run: TrackedRun, *, has_succeeded: bool) -> None:
     """Close a run."""
-    _client(tracking).set_terminated(run.run_id, status="FINISHED" if has_succeeded else "FAILED")
-
-
-@contextmanager
-def _asked_once() -> Generator[None]:
-    """Have MLflow's client ask a server once and not for minutes: who asks comes again by himself."""
-    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES as RETRIES
-
-    before = RETRIES.get_raw()
-    RETRIES.set(0)
-    try:
-        yield
-    finally:
-        if before is None:
-            RETRIES.unset()
-        else:
-            RETRIES.set(before)
-
-
-def _aliases(client: "MlflowClient", name: str) -> dict[str, str] | None:
-    """Version of each alias of a registered model; None where there is no such model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    return {alias: str(version) for alias, version in found.items()}
-
-
-def _version_of_walk(client: "MlflowClient", dataset: str, name: str, walk_id: str) -> str | None:
-    """The newest version that a walk registered; None where it registered none."""
-    experiment = client.get_experiment_by_name(dataset)
-    if experiment is None:
-        return None
-    runs = client.search_runs([experiment.experiment_id], filter_string=f"tags.{WALK_TAG} = '{walk_id}'", max_results=1)
-    if not runs:
-        return None
-    run = runs[0].info.run_id
-    found = [int(one.version) for one in client.search_model_versions(f"name='{name}'") if one.run_id == run]
-    return str(max(found)) if found else None
-
-
-def _client(tracking: Tracking) -> "MlflowClient":
-    keep_mlflow_offline()
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # a new SQLite file is not news
-    _keep_to_owner(tracking)
-    return MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
-
-
-def _keep_to_owner(tracking: Tracking) -> None:
-    """Make local places before MLflow does, so that only their owner may read them."""
-    if tracking.uri.startswith("sqlite:///"):
-        file = Path(tracking.uri.removeprefix("sqlite:///"))
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.touch(mode=0o600)
-    if tracking.artifacts is not None and tracking.artifacts.startswith("file://"):
-        Path(url2pathname(urlsplit(tracking.artifacts).path)).mkdir(parents=True, exist_ok=True, mode=0o700)
+    tracking_client(tracking).set_terminated(run.run_id, status="FINISHED" if has_succeeded else "FAILED")
 
 
 def _experiment(client: "MlflowClient", tracking: Tracking, name: str) -> str:

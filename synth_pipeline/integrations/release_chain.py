@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synth_pipeline.errors import LedgerError, SynthPipelineError, TableError
-from synth_pipeline.integrations.mlflow import RecordedWalk, Tracking, recorded_walk
+from synth_pipeline.integrations.mlflow_place import Tracking
+from synth_pipeline.integrations.mlflow_registry import RecordedWalk, recorded_walk
 from synth_pipeline.integrations.release_place import ReleaseBundle
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.privacy.accounting import composed_epsilon

@@ -14,7 +14,7 @@ from pydantic import Field
 from synth_pipeline.errors import SigningError
 from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home, Place
 from synth_pipeline.orchestration.approval_events import catch_up, shown, value_of, verdict
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pipeline.errors import SigningError
 from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.approval_events import CaughtUp, catch_up, entry_words
 from synth_pipeline.orchestration.launch import open_instance

@@ -12,9 +12,10 @@ from typing import Any
 
 import dagster as dg
 
-from synth_pipeline.integrations import approvals, mlflow
+from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
+from synth_pipeline.integrations.mlflow_registry import point_approved
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.io_managers import save_made
@@ -106,7 +107,7 @@ def catch_up(
         completed += [one.release.name] * is_new
     alias, problem = None, ""
     try:
-        alias = mlflow.point_approved(tracking, dataset=dataset, walks=Released(_walks_of(home, stood)))
+        alias = point_approved(tracking, dataset=dataset, walks=Released(_walks_of(home, stood)))
     except Exception as error:  # noqa: BLE001  (whatever MLflow raises: the decision stands, and the alias follows)
         problem = type(error).__name__
     return CaughtUp(stood, tuple(completed), alias, problem)

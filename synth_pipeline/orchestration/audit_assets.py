@@ -19,7 +19,7 @@ from synth_pipeline import walk as stages
 from synth_pipeline.audit.attack import AttackReport, headline, summary_lines
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.errors import LedgerError, TableError
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset

@@ -13,6 +13,7 @@ from synth_pipeline.orchestration.audit_assets import audit_assets
 from synth_pipeline.orchestration.drift_assets import drift_assets
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.private_assets import private_assets
+from synth_pipeline.orchestration.release_assets import release_assets
 from synth_pipeline.orchestration.released_assets import released_assets
 from synth_pipeline.orchestration.report_assets import report_assets
 from synth_pipeline.orchestration.schedules import walk_schedules
@@ -30,8 +31,9 @@ class SyntheticDataset(dg.Component, dg.Resolvable):
 
     The attributes are those of a specification (`synth-pipeline schema` prints them). A relative `source.uri` lies in the home folder.
     From it come the assets real_snapshot, drift_report (where drift is looked for), profile, generator, synthetic_table,
-    validation_suite, tstr_benchmark, privacy_audit, internal_report and release, one partition a snapshot, a job that walks them, and a schedule where
-    one is given, else a sensor for new snapshots; and the asset approval, which a second person makes, with a sensor for its end.
+    validation_suite, tstr_benchmark, published_score (where one is asked for), privacy_audit, internal_report and release, one partition
+    a snapshot, a job that walks them, and a schedule where one is given, else a sensor for new snapshots; and the asset approval, which a
+    second person makes, with a sensor for its end.
 
     Attributes:
         spec: the specification.
@@ -72,8 +74,16 @@ def dataset_definitions(spec: Spec) -> dg.Definitions:
         description=f"One walk of {spec.dataset}: from a snapshot to a release, at ε = {spec.privacy.epsilon:g}.",
         tags={DATASET_TAG: spec.dataset},
     )
-    made = [*private_assets(spec), *drift_assets(spec), *released_assets(spec), *score_assets(spec), *audit_assets(spec), *report_assets(spec)]
-    made.append(approval_asset(spec))
+    made = [
+        *private_assets(spec),
+        *drift_assets(spec),
+        *released_assets(spec),
+        *score_assets(spec),
+        *audit_assets(spec),
+        *report_assets(spec),
+        *release_assets(spec),
+        approval_asset(spec),
+    ]
     # One thing a dataset that asks for walks by itself (adr/0016): its schedule, or else the sensor.
     schedules = walk_schedules(spec)
     return dg.Definitions(

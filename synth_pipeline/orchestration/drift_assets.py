@@ -10,11 +10,10 @@ from typing import Any
 import dagster as dg
 
 from synth_pipeline import reserve
-from synth_pipeline import walk as stages
 from synth_pipeline.drift.decision import Decision, PriorFacts
 from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.errors import BudgetRefused, LedgerError
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
@@ -34,6 +33,7 @@ from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.settle import is_compared, settle, share_of
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
@@ -182,19 +182,17 @@ def _drift_report(spec: Spec) -> dg.AssetsDefinition:
             walk = reserve.resume_drift_report(
                 spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, journals=journals_of(home)
             )
-            if walk is None and prior is not None and stages.is_compared(spec, prior, snapshot):
+            if walk is None and prior is not None and is_compared(spec, prior, snapshot):
                 walk = _under_epoch(spec, home, prior, origin)
             report, seen = None, {}
             if walk is not None and prior is not None:
                 tell, base = runtime.teller("drift_report", event_log(context)), load_prior(home, spec, prior)
                 report = drift_found(walk, home, real_snapshot.value, base, progress=tell)
                 seen = drift_entries(report, base.model.profile, spec)
-            decision = stages.settle(
-                spec, snapshot=snapshot, walk_id=walk_id, ledger=ledger, prior=prior, report=report
-            )
+            decision = settle(spec, snapshot=snapshot, walk_id=walk_id, ledger=ledger, prior=prior, report=report)
             outcome, kind = DriftOutcome(report, decision, prior), decision.kind
             if walk is not None and kind in ("refit", "refresh"):
-                share = stages.share_of(spec, kind)
+                share = share_of(spec, kind)
                 reserve.open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, share=share)
         context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: kind})
         record = WalkRecord(context, tracking, origin)

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from synth_pipeline.integrations.mlflow import keep_mlflow_offline
+from synth_pipeline.integrations.mlflow_place import keep_mlflow_offline
 
 HEAVY_MODULES = (
     "torch",

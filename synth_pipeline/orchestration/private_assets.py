@@ -9,7 +9,7 @@ import dagster as dg
 from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.integrations.mlflow import Tracking
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display, pictures
 from synth_pipeline.orchestration.abandoned import give_back_abandoned
@@ -29,6 +29,7 @@ from synth_pipeline.outcome import Profiled
 from synth_pipeline.privacy.gate import Internal, Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.signer import require_usable
+from synth_pipeline.settle import is_compared, settle, share_of
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
@@ -105,7 +106,9 @@ def _profile(spec: Spec) -> dg.AssetsDefinition:
             "rows_noisy": Released(released.row_count),
             **_noise_of_count(released),
             "columns": Released(display.profile_plots(released)),
-            **{name: Released(picture) for name, picture in pictures.shown(pictures.profile_pictures(released)).items()},
+            **{
+                name: Released(picture) for name, picture in pictures.shown(pictures.profile_pictures(released)).items()
+            },
             "charged": Released(display.event_table(profiled.events)),
             "dagster/column_schema": Released(display.column_schema(spec)),
             **({} if found.keeps_generator else column_lineage(spec, "profile")),
@@ -195,19 +198,19 @@ def _take(walk: reserve.Walk, home: Home, partition: str, instance: dg.DagsterIn
 def _opened(spec: Spec, home: Home, partition: str, walk_id: str) -> reserve.Walk:
     """Reserve what the walk needs first: its drift report where there is a release to compare with, else profile and generator."""
     ledger, prior = open_ledger(home.ledger), in_force(home, spec)
-    if prior is not None and stages.is_compared(spec, prior, partition):
+    if prior is not None and is_compared(spec, prior, partition):
         going_on = report_under_epoch(spec, home, prior, snapshot=partition, walk_id=walk_id)
         return going_on or reserve.open_drift_report(spec, snapshot=partition, ledger=ledger, walk_id=walk_id)
     share = 1.0
     if spec.drift is not None:  # nothing is asked of the rows first, so what follows is known already
-        decision = stages.settle(spec, snapshot=partition, walk_id=walk_id, ledger=ledger, prior=prior, report=None)
+        decision = settle(spec, snapshot=partition, walk_id=walk_id, ledger=ledger, prior=prior, report=None)
         Settled(decision).require_budget()
-        share = stages.share_of(spec, decision.kind)
+        share = share_of(spec, decision.kind)
     return reserve.open_walk(spec, snapshot=partition, ledger=ledger, walk_id=walk_id, share=share)
 
 
 def _resumed(spec: Spec, home: Home, origin: Origin, found: Settled) -> reserve.Walk:
-    ledger, share = open_ledger(home.ledger), stages.share_of(spec, found.decision.kind)
+    ledger, share = open_ledger(home.ledger), share_of(spec, found.decision.kind)
     return reserve.resume_walk(
         spec,
         snapshot=origin.walk.snapshot,

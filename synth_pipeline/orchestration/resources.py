@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from synth_pipeline.integrations.mlflow import PAGES_VARIABLE, SERVER_VARIABLE, Tracking
+from synth_pipeline.integrations.mlflow_place import PAGES_VARIABLE, SERVER_VARIABLE, Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.walk import AUDIT_RUNS

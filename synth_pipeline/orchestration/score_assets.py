@@ -85,7 +85,9 @@ def _published_score(spec: Spec) -> dg.AssetsDefinition:
             with charged_stage(spec, context, home):
                 outcome = _measured(spec, home, real_snapshot.value, synthetic_table.value, origin)
         tell("measured", 1.0)
-        return gate(home, context).materialized(Made(outcome, origin), _entries(spec, outcome, table_digest(synthetic_table.value)))
+        return gate(home, context).materialized(
+            Made(outcome, origin), _entries(spec, outcome, table_digest(synthetic_table.value))
+        )
 
     return published_score
 
@@ -102,7 +104,10 @@ def _measured(spec: Spec, home: Home, snapshot: Snapshot, synthetic: DataFrame, 
         )
         with reserve.given_back_unread(walk):
             return ScoreOutcome(stages.publish_score(walk, snapshot, synthetic), "", digest)
-    except (BudgetRefused, TableError) as refusal:  # a full cap, or a synthetic table of one class: both are released facts
+    except (
+        BudgetRefused,
+        TableError,
+    ) as refusal:  # a full cap, or a synthetic table of one class: both are released facts
         return ScoreOutcome(None, str(refusal), digest)
 
 

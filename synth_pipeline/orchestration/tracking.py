@@ -12,7 +12,9 @@ import dagster as dg
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.drift.decision import Decision
 from synth_pipeline.integrations import mlflow as tracker
-from synth_pipeline.integrations.mlflow import Lineage, Tracking
+from synth_pipeline.integrations.mlflow import Lineage
+from synth_pipeline.integrations.mlflow_place import TrackedRun, Tracking
+from synth_pipeline.integrations.mlflow_registry import recorded_walk
 from synth_pipeline.orchestration.made import Origin
 from synth_pipeline.orchestration.metadata import event_log
 from synth_pipeline.privacy.gate import Released
@@ -111,13 +113,13 @@ class WalkRecord:
         walk = self._origin.walk
         found = {"dagsterRun": walk.walk_id}
         with self._unharmed():
-            recorded = tracker.recorded_walk(self._tracking, dataset=walk.dataset, walk_id=walk.walk_id)
+            recorded = recorded_walk(self._tracking, dataset=walk.dataset, walk_id=walk.walk_id)
             if recorded is not None:
                 found["mlflowRun"] = recorded.run.run_id
                 found |= {"mlflowModel": recorded.model} if recorded.model else {}
         return found
 
-    def _run(self) -> tracker.TrackedRun:
+    def _run(self) -> TrackedRun:
         walk = self._origin.walk
         tags = {"dagster.run": Released(run_page(walk.walk_id)), "openlineage.parent_run": Released(walk.walk_id)}
         run = tracker.walk_run(

@@ -69,9 +69,7 @@ def unfinished_walk(spec: Spec, home: Home, instance: dg.DagsterInstance, partit
     if last.tags.get(FINAL_TAG) == "0":
         return None
     shown = {name: entries for run in runs for name, entries in _shown(instance, run.run_id).items()}
-    left = tuple(
-        key for key in DatasetKeys(spec.dataset).assets_of(spec) if key.path[-1] not in shown
-    )
+    left = tuple(key for key in DatasetKeys(spec.dataset).assets_of(spec) if key.path[-1] not in shown)
     if "real_snapshot" not in shown or (not left and last.status == dg.DagsterRunStatus.SUCCESS):
         return None
     if not left:  # cut off between its last asset and its end: the release, made once more, is the one that is there

@@ -82,6 +82,9 @@ def _faults(statement: Mapping[str, Any], signer: str, about: Approved) -> Itera
     if signer in about.requesters:
         yield "was made with the requester's own key; a release takes two"
     predicate = statement.get("predicate")
+    if isinstance(predicate, dict) and predicate.get("decision") == "withdraw":
+        yield f"withdraws the release: {predicate.get('reason')}; do not use it any more"
+        return
     if not isinstance(predicate, dict) or not all(isinstance(predicate.get(name), str) for name in _TEXTS):
         yield f"does not state {', '.join(_TEXTS)}"
         return

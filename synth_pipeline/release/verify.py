@@ -1,6 +1,6 @@
 """Offline check of a bundle: its requester signed its certificate, every file is the one named there, and a second key approved it.
 
-Belongs here: what a stranger runs, who has the folder and public keys alone. Does not: who may approve, or withdrawals, which no bundle
+Belongs here: what a stranger runs, who has the folder and public keys alone. Does not: who may approve, or withdrawals after the bundle was handed out, which no copy
 can know of. It loads cryptography and pyarrow, and nothing else that is not in the standard library.
 
 Nothing is believed before what vouches for it: the certificate is read from the signed payload, and data.parquet is opened only after its

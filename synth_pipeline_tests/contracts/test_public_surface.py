@@ -11,7 +11,6 @@ import pytest
 
 import synth_pipeline
 from synth_pipeline import errors
-from synth_pipeline.cli import main
 from synth_pipeline.cli.entry import program
 
 HEAVY = (
@@ -30,7 +29,17 @@ COMMANDS = {
     "rebalance": {"MODEL_DIR", "--rows", "--by", "--shares", "--out", "--seed", "--json"},
     "evaluate": {"--spec", "--train", "--holdout", "--synthetic", "--out", "--attacks", "--quick", "--json"},
     "frontier": {
-        "DATASET", "--model", "--table", "--spec", "--epsilons", "--repeats", "--rows", "--out", "--seed", "--home", "--json",
+        "DATASET",
+        "--model",
+        "--table",
+        "--spec",
+        "--epsilons",
+        "--repeats",
+        "--rows",
+        "--out",
+        "--seed",
+        "--home",
+        "--json",
     },
     "audit": {"--spec", "--data", "--generator", "--epsilon", "--delta", "--runs", "--seed", "--json"},
     "ledger": set(),
@@ -56,10 +65,21 @@ COMMANDS = {
         "--home",
         "--json",
     },
-    "withdraw": {"RELEASE", "--reason", "--key", "--passphrase-file", "--sign-only", "--out", "--statement", "--home", "--json"},
+    "withdraw": {
+        "RELEASE",
+        "--reason",
+        "--key",
+        "--passphrase-file",
+        "--sign-only",
+        "--out",
+        "--statement",
+        "--home",
+        "--json",
+    },
     "verify": {"BUNDLE", "--key", "--approver", "--json"},
     "ui": {"--home", "--port"},
 }
+
 
 def test_the_python_api_is_these_names():
     assert set(synth_pipeline.__all__) == {

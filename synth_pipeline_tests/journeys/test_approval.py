@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from synth_pipeline.cli import main
 from synth_pipeline.errors import ApprovalRefused
 from synth_pipeline.integrations.approvals import reservation_of
-from synth_pipeline.integrations.mlflow import Tracking, walk_run
+from synth_pipeline.integrations.mlflow import walk_run
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.orchestration.approval_events import catch_up
 from synth_pipeline.orchestration.approval_sensor import approval_sensor, is_settled
 from synth_pipeline.orchestration.code_location import build_defs, load_specs

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from synth_pipeline.cli import main
-from synth_pipeline.integrations.mlflow import Tracking, recorded_walk
+from synth_pipeline.integrations.mlflow_place import Tracking
+from synth_pipeline.integrations.mlflow_registry import recorded_walk
 from synth_pipeline.integrations.release_chain import release_chain
 from synth_pipeline.integrations.release_place import opened_release
 from synth_pipeline.integrations.stores import Home

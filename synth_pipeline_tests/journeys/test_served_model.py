@@ -15,7 +15,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from synth_pipeline.integrations.mlflow import Tracking, register_generator, walk_run
+from synth_pipeline.integrations.mlflow import register_generator, walk_run
+from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.walk import fit

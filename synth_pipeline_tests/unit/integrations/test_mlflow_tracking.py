@@ -3,16 +3,8 @@ import pytest
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from synth_pipeline.errors import PrivacyError
-from synth_pipeline.integrations.mlflow import (
-    Lineage,
-    Tracking,
-    finish_run,
-    keep_mlflow_offline,
-    log_artifacts,
-    log_facts,
-    log_lineage,
-    walk_run,
-)
+from synth_pipeline.integrations.mlflow import Lineage, finish_run, log_artifacts, log_facts, log_lineage, walk_run
+from synth_pipeline.integrations.mlflow_place import Tracking, keep_mlflow_offline
 from synth_pipeline.integrations.stores import Home, is_owner_only
 from synth_pipeline.privacy.gate import Internal, Released
 

@@ -90,7 +90,9 @@ def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(drift
         spec = definitions.resolve_assets_def(DatasetKeys("clinic").asset(name)).get_asset_spec()
         assert spec.partitions_def == dg.DynamicPartitionsDefinition(name="clinic_snapshots")
         assert spec.group_name == "clinic"
-        assert spec.tags["zone"] == ("private" if name in ("real_snapshot", "tstr_benchmark", "internal_report") else "released")
+        assert spec.tags["zone"] == (
+            "private" if name in ("real_snapshot", "tstr_benchmark", "internal_report") else "released"
+        )
         assert spec.kinds
         assert spec.description
 

@@ -1,6 +1,6 @@
 """Where things are kept in production is said by the environment alone."""
 
-from synth_pipeline.integrations.mlflow import TrackedRun, Tracking
+from synth_pipeline.integrations.mlflow_place import TrackedRun, Tracking
 from synth_pipeline.integrations.stores import FolderStore, Home, S3Store
 from synth_pipeline.orchestration.code_location import home_resources
 from synth_pipeline.orchestration.resources import TrackingResource

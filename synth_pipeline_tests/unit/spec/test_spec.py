@@ -137,7 +137,11 @@ REFUSED = [
     ("fairness", {"sensitive": ["age"]}, "fairness.bins: 'age' is a number; give the values that part its groups"),
     ("fairness", {"sensitive": ["age"], "bins": {"age": [50, 30]}}, "bins.age: give finite values in ascending order"),
     ("fairness", {"sensitive": [], "bins": {"age": [50]}}, "bins.age: is not among `sensitive`"),
-    ("fairness", {"sensitive": ["education"], "bins": {"education": [1]}}, "is ordinal, whose categories are its groups"),
+    (
+        "fairness",
+        {"sensitive": ["education"], "bins": {"education": [1]}},
+        "is ordinal, whose categories are its groups",
+    ),
     ("privacy/cap/period", "monthly", "use year, quarter, month, week, day"),
     ("release/approval", "auto", "release.approval: auto: not built yet"),
     ("source/uri", "gs://bucket/adult", "gs:// is not supported; use a local folder, s3:// or postgresql://"),

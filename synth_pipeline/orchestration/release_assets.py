@@ -1,0 +1,162 @@
+"""release: the bundle of a walk, made where every check and the audit hold; or the release in force, where that one stands."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+import dagster as dg
+from pandas import DataFrame
+
+from synth_pipeline import walk as stages
+from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.integrations.mlflow_place import Tracking
+from synth_pipeline.integrations.stores import Home, Place
+from synth_pipeline.orchestration import display, pictures
+from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
+from synth_pipeline.orchestration.codecs import Outcomes
+from synth_pipeline.orchestration.drift_assets import Settled, settled
+from synth_pipeline.orchestration.in_force import in_force, note_in_force, prior_release
+from synth_pipeline.orchestration.keys import DatasetKeys
+from synth_pipeline.orchestration.lineage import column_lineage
+from synth_pipeline.orchestration.made import Made, Origin, one_origin
+from synth_pipeline.orchestration.metadata import Entry
+from synth_pipeline.orchestration.retries import forget_score_journal
+from synth_pipeline.orchestration.score_assets import score_deps, score_of
+from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.privacy.gate import Released
+from synth_pipeline.privacy.ledger import open_ledger
+from synth_pipeline.release.facts import ReleaseFacts
+from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.release.statement import REPORT
+from synth_pipeline.spec import Spec
+
+DOCS_PAGE = "index.html"
+"""First page of the Data Docs."""
+
+
+def release_assets(spec: Spec) -> list[dg.AssetsDefinition]:
+    """The asset of the release."""
+    return [_release(spec)]
+
+
+def _release(spec: Spec) -> dg.AssetsDefinition:
+    words = (
+        "The bundle: data, schema, certificate, datasheet and report. A candidate until a second person approves it."
+    )
+    scored = [DatasetKeys(spec.dataset).asset("tstr_benchmark")]
+
+    @walk_asset(
+        spec,
+        "release",
+        description=words,
+        kinds={"parquet", "json"},
+        upstream=["generator", "synthetic_table", "validation_suite", "privacy_audit"],
+        deps=[*scored, *score_deps(spec)],
+    )
+    def release(  # noqa: PLR0913, PLR0917  (each input and resource is an argument)
+        context: dg.AssetExecutionContext,
+        generator: Made[ReleasedModel],
+        synthetic_table: Made[DataFrame],
+        validation_suite: Made[Outcomes],
+        privacy_audit: Made[MechanismAudit],
+        home: dg.ResourceParam[Home],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Result:
+        parts = [generator, synthetic_table, validation_suite, privacy_audit]
+        origin = one_origin(parts, where=f"{spec.dataset}/release")
+        outcomes, frame = validation_suite.value, synthetic_table.value
+        stages.require_passed(outcomes)
+        stages.require_kept(privacy_audit.value)
+        found = settled(spec, home, context.partition_key, origin)
+        record = WalkRecord(context, tracking, origin)
+        if found.decision.kind == "reuse" and found.prior is not None:
+            place = prior_release(home, spec, found.prior)
+            record.released({}, {"release": Released(found.prior.version)})
+            told = {**found.entries, **_named(place, found.prior.version), **record.entries}
+            return gate(home, context).materialized(Made(place, origin), told)
+        score = score_of(spec, home, context.partition_key, origin)
+        forget_score_journal(home, origin)
+        facts = stages.release_facts(
+            origin.walk,
+            generator.value,
+            fingerprint=origin.fingerprint,
+            outcomes=outcomes,
+            rows=len(frame),
+            audit=privacy_audit.value,
+            drift=found.events,
+            score=score.events,
+            extra={**found.lineage, **stages.score_facts(score.of(display.table_digest(frame)))},
+        )
+        facts = _anchored(facts, home, record)
+        bundle = stages.assemble(facts, frame, releases=home.releases, signer=home.signer())
+        drawn = pictures.release_pictures(facts)
+        record.reported({REPORT: (bundle / REPORT).read_bytes(), **pictures.files(drawn)})
+        folder = home.keep_release(bundle)
+        _put_in_force(spec, home, found, generator)
+        pages = _pages(home, spec, context.partition_key, folder)
+        tags = {"release": Released(facts.version), "release.folder": Released(str(folder)), **_tags(pages)}
+        record.released({"epsilon_composed": Released(facts.composed_epsilon)}, tags)
+        entries: dict[str, Entry] = {
+            **found.entries,
+            **_entries(home, facts, folder, pages, origin),
+            "charged": Released(display.event_table((*found.events, *generator.value.events, *score.events))),
+            **{name: Released(picture) for name, picture in pictures.shown(drawn, only=("trust_map",)).items()},
+            **record.entries,
+        }
+        return gate(home, context).materialized(Made(folder, origin), entries)
+
+    return release
+
+
+def _entries(
+    home: Home, facts: ReleaseFacts, folder: Place, pages: Mapping[str, str], origin: Origin
+) -> dict[str, Entry]:
+    """What is shown of a release that was made now."""
+    history = open_ledger(home.ledger).history(facts.dataset)
+    return {
+        **_named(folder, facts.version),
+        **{name: Released(dg.MetadataValue.url(page)) for name, page in pages.items()},
+        **column_lineage(facts.spec, "release"),
+        "epsilon": Released(facts.composed_epsilon),
+        "delta": Released(facts.delta),
+        "ledger": Released(display.ledger_table(history, origin.reservation)),
+        "approval": Released(_how_to_approve(facts.dataset, facts.version)),
+    }
+
+
+def _anchored(facts: ReleaseFacts, home: Home, record: WalkRecord) -> ReleaseFacts:
+    """The facts with the ledger's head of this moment, and the runs that made them: ways back from the release."""
+    return replace(facts, ledger_head=asdict(open_ledger(home.ledger).head()), links=record.links())
+
+
+def _pages(home: Home, spec: Spec, snapshot: str, folder: Place) -> dict[str, str]:
+    """Addresses of the pages of a release: its report, and what Great Expectations found."""
+    docs = (spec.dataset, snapshot, "data_docs")
+    found = {"report": (folder / REPORT).as_uri()}
+    return found | (
+        {"data_docs": (home.released.found(*docs) / DOCS_PAGE).as_uri()} if home.released.has(*docs) else {}
+    )
+
+
+def _tags(pages: Mapping[str, str]) -> dict[str, Released[str]]:
+    """The same as tags of the walk's run in MLflow."""
+    return {name: Released(page) for name, page in pages.items()}
+
+
+def _how_to_approve(dataset: str, version: str) -> str:
+    """What a release waits for, and how it gets it."""
+    return (
+        "candidate: waits for a second person, with "
+        f'`synth-pipeline approve {dataset}/{version} --key KEY --purpose "…"` or from the launchpad of {dataset}/approval'
+    )
+
+
+def _named(place: object, version: str) -> dict[str, Entry]:
+    """Where a release lies, and its name."""
+    return {"release": Released(dg.MetadataValue.path(str(place))), "version": Released(version)}
+
+
+def _put_in_force(spec: Spec, home: Home, found: Settled, generator: Made[ReleasedModel]) -> None:
+    """Note a release as the one in force, unless a later snapshot was released meanwhile, whose place it would take."""
+    standing, walk = in_force(home, spec), generator.origin.walk
+    if spec.drift is None or standing in (None, found.prior) or standing.snapshot == walk.snapshot:
+        note_in_force(home, generator.value, walk=walk, rows=found.people(generator.value))
