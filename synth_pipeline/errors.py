@@ -30,6 +30,10 @@ class TableError(SynthPipelineError, ValueError):
     """A table or file does not hold what its specification declares."""
 
 
+class NothingToLearn(TableError):
+    """A released table has nothing that a classifier could learn; found before a real row is read, so it may be told."""
+
+
 class StoreError(SynthPipelineError, OSError):
     """A store of values cannot be read or written: no space, no permission, no answer; what was stored before stands."""
 

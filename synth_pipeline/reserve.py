@@ -24,7 +24,7 @@ from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event
-from synth_pipeline.privacy.journal import AnswerJournal, StageKey, has_journal, open_journal
+from synth_pipeline.privacy.journal import AnswerJournal, StageKey, has_journal, open_journal, remove_journals
 from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Charge, Ledger, Reservation, WalkKey
 from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
 from synth_pipeline.privacy.noise import SecureNoise
@@ -265,6 +265,10 @@ def open_score(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, journ
         raise SpecError(f"{spec.dataset}: no published score is asked for; add benchmark.publish")
     key = score_key(_walk_key(spec, snapshot, walk_id))
     record = ledger.find(key)
+    if journals is not None and (record is None or record.status == "reserved"):
+        remove_journals(
+            journals, key
+        )  # begun before anything was read: it holds no answer, and may be about another table
     if record is not None and (record.closed is None or has_journal(journals, key, SCORE_STAGE)):
         return Walk(spec, snapshot, plan, ledger, record.reservation, journals)
     reservation = ledger.reserve(key, plan.score.charge(), cap=cap_of(spec), cohort=blocks_of(spec, snapshot))

@@ -16,9 +16,12 @@ from synth_pipeline.spec import Spec
 def is_compared(spec: Spec, prior: PriorFacts | None, snapshot: str) -> bool:
     """Whether a walk begins with a drift report: drift is tested, and another snapshot's release is in force to be compared with.
 
-    A snapshot whose own release is in force is walked anew because somebody asked for it.
+    A snapshot whose own release is in force is walked anew because somebody asked for it, and one after a release that was withdrawn
+    because nothing is built on that.
     """
     if spec.drift is None or spec.drift.mode == "schedule" or prior is None or prior.snapshot == snapshot:
+        return False
+    if prior.ended == "withdrawn":
         return False
     return prior.spec_digest == spec.learnt_digest
 

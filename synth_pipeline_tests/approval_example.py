@@ -39,27 +39,36 @@ class World:
         """The release of a snapshot."""
         return find_release(self.home, f"clinic/{snapshot}-1")
 
-    def add_release(self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01") -> KeptRelease:
-        """A release of a snapshot, made by walk `walk-of-<snapshot>`, which the ledger knows."""
+    def add_release(
+        self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01", **facts
+    ) -> KeptRelease:
+        """A release of a snapshot, made by walk `walk-of-<snapshot>`, which the ledger knows; further facts replace the example's."""
         ledger = open_ledger(self.home.ledger, clock=lambda: datetime(2026, 5, 1, tzinfo=UTC))
         charge = Charge((GaussianPoolEvent(gaussian_mu(0.5, _DELTA) ** 2),), 0.5, _DELTA)
         key = WalkKey("clinic", snapshot, "digest", "1.0", f"walk-of-{snapshot}")
         walk = ledger.reserve(key, charge, cap=Cap(9.0, _DELTA))
         ledger.mark_read(walk)
         ledger.commit(walk, charge.events, 0.5)
-        return self.make_bundle(snapshot, is_signed=is_signed, created=created)
+        return self.make_bundle(snapshot, is_signed=is_signed, created=created, **facts)
 
-    def make_bundle(self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01") -> KeptRelease:
+    def make_bundle(
+        self, snapshot: str, *, is_signed: bool = True, created: str = "2026-05-01", **facts
+    ) -> KeptRelease:
         """The bundle of a walk, as its release step makes and keeps it."""
         folder = self.home.releases / "clinic" / f"{snapshot}-1"
         changes = {"ledger_entry": f"clinic/{snapshot}/walk-of-{snapshot}", "created_at": f"{created}T00:00:00+00:00"}
-        self.home.keep_release(small_bundle(folder, self.keys.requester if is_signed else None, **changes))
+        self.home.keep_release(small_bundle(folder, self.keys.requester if is_signed else None, **changes, **facts))
         return self.release(snapshot)
 
     def signed(self, snapshot: str, wish: Wish, who: str = "approver", **changes) -> bytes:
         """A statement about the release of a snapshot."""
         subject = replace(self.release(snapshot).subject, **changes)
         return sign(subject, wish, self.private_key(who), now=NOW)
+
+
+def copy_world(world: World, folder: Path) -> World:
+    """The same home once more, in another folder; nothing in it names where it lies."""
+    return World(Home.at(shutil.copytree(world.home.folder, folder, symlinks=True)), world.keys)
 
 
 def make_world(folder: Path) -> World:

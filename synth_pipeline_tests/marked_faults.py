@@ -22,8 +22,9 @@ from synth_pipeline.cli.entry import main
 from synth_pipeline.errors import TableError
 from synth_pipeline.integrations import great_expectations
 from synth_pipeline.integrations import mlflow as tracker
-from synth_pipeline.orchestration import private_assets
+from synth_pipeline.orchestration import asset_options
 from synth_pipeline.privacy.gate import Released
+from synth_pipeline.report import internal_page
 from synth_pipeline_tests import marked_walk as marked
 
 WORDS = (
@@ -85,12 +86,13 @@ def wrong_ward(suite: Callable[..., Any]) -> Callable[..., Any]:
     return lambda table, *args, **options: suite(Released(table.value.assign(ward="Z")), *args, **options)
 
 
+# In this order: a walk that was cut off is gone on with by the next, so a snapshot is taken at the start, and again after four runs.
 FAULTS: dict[str, tuple[list[str], list[tuple[Any, str, Any]]]] = {
+    "snapshot cannot be stored": (WALK, [(np, "savez", raising(TypeError))]),
+    "snapshot cannot be read back": (WALK, [(np, "load", raising(EOFError))]),
     "profile raises": (WALK, [(stages, "profile", raising())]),
     "generator panics": (WALK, [(stages, "train", raising(RustPanic))]),
     "generator exits": (WALK, [(stages, "train", raising(SystemExit))]),
-    "snapshot cannot be stored": (WALK, [(np, "savez", raising(TypeError))]),
-    "snapshot cannot be read back": (WALK, [(np, "load", raising(EOFError))]),
     "benchmark runs out of memory": (WALK, [(stages, "score", raising(MemoryError))]),
     "benchmark refuses": (WALK, [(stages, "score", refusing)]),
     "tracker raises": (WALK, [(tracker, "log_facts", raising(ConnectionError)), (stages, "score", refusing)]),
@@ -101,8 +103,16 @@ FAULTS: dict[str, tuple[list[str], list[tuple[Any, str, Any]]]] = {
             (stages, "profile", talking(stages.profile)),
             (stages, "train", talking(stages.train)),
             (stages, "score", talking(stages.score)),
+            (stages, "attack", talking(stages.attack)),
+            (stages, "publish_score", talking(stages.publish_score)),
+            (internal_page, "internal_report", talking(raising())),  # no walk fails with it
         ],
     ),
+    "published score crashes": (
+        WALK,
+        [(stages, "publish_score", talking(raising(RustPanic))), (stages, "score", refusing)],
+    ),
+    "held-out rows are refused": (WALK, [(stages, "predictions", refusing), (stages, "score", refusing)]),
     "fit crashes": (
         ["fit", "--spec", "marked.yaml", "--data", "raw/first.parquet", "--out", "model"],
         [(stages, "profile", talking(raising()))],
@@ -166,7 +176,7 @@ def run_all() -> None:
 def run_ungated() -> None:
     """A walk whose stages are not private ones, and which must therefore leak."""
     open_stage = lambda *_, **__: nullcontext()  # noqa: E731
-    with injected([(private_assets, "private_stage", open_stage), (stages, "profile", talking(raising()))]):
+    with injected([(asset_options, "private_stage", open_stage), (stages, "profile", talking(raising()))]):
         main(WALK)
 
 

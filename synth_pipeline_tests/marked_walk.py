@@ -57,6 +57,8 @@ SPEC = {
     "rows": 400,
     "generator": {"kind": "independent"},
     "constraints": ["income >= 0"],
+    "benchmark": {"target": "ward", "publish": {"epsilon": 0.2}},
+    "fairness": {"sensitive": ["city"]},
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from synth_pipeline.benchmark.feature import fit_coding
 from synth_pipeline.benchmark.learner import LearnerConfig, predict
 from synth_pipeline.benchmark.scored_table import Ints, read_tables
 from synth_pipeline.benchmark.target import MOST_TRAINED_ROWS, labels_like_train
-from synth_pipeline.errors import SpecError, TableError
+from synth_pipeline.errors import NothingToLearn, SpecError, TableError
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.events import Event, event_from_dict
 from synth_pipeline.spec import Spec
@@ -133,16 +133,16 @@ def predictions(synthetic: pd.DataFrame, holdout: pd.DataFrame, spec: Spec, *, s
 
     Raises:
         SpecError: if there is no classification target.
-        TableError: if the synthetic table has no two classes of it to learn.
+        NothingToLearn: if the synthetic table is not fit to learn its target from, whatever the holdout holds: a released fact.
+        TableError: if the holdout cannot be read beside it; says something of real rows, so it is not to be shown as a result.
     """
     benchmark = spec.benchmark
     if benchmark is None or benchmark.task != "classification":
         raise SpecError(f"{spec.dataset}: a published score needs benchmark.target and task: classification")
+    _require_learnable(synthetic, spec, benchmark.target)
     tables = read_tables(synthetic, holdout, synthetic, spec)
     features = tuple(name for name in tables.names if name != benchmark.target)
     labelled = labels_like_train(tables, benchmark.target, most=MOST_TRAINED_ROWS, seed=seed)
-    if labelled.classes < 2 or not features:
-        raise TableError(f"{spec.dataset}: the synthetic table has no two classes of {benchmark.target!r} to learn")
     config = LearnerConfig(labelled.classes, seed, quick=False)
     trained_on = (labelled.rows, labelled.target)
     coding = fit_coding(tables, features)
@@ -163,6 +163,17 @@ def measure_score(curator: Curator, target: str, *, stage: str) -> PublishedScor
     )
     wrong, right = (float(count) for count in noisy.values)
     return PublishedScore(target, right, wrong, noisy.sigma, curator.events)
+
+
+def _require_learnable(synthetic: pd.DataFrame, spec: Spec, target: str) -> None:
+    """Refuse a synthetic table that cannot be read, or has no two classes or no feature; of released rows alone."""
+    try:
+        alone = read_tables(synthetic, synthetic, synthetic, spec)
+    except TableError as fault:
+        raise NothingToLearn(f"{spec.dataset}: {fault}") from None
+    classes = labels_like_train(alone, target, most=MOST_TRAINED_ROWS, seed=0).classes
+    if classes < 2 or set(alone.names) == {target}:
+        raise NothingToLearn(f"{spec.dataset}: the synthetic table has no two classes of {target!r} to learn")
 
 
 def _units(holdout: pd.DataFrame, spec: Spec) -> Ints | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from synth_pipeline.integrations.stores import Home
     from synth_pipeline.release.approval import Wish
 
+_LONGEST_STATEMENT = 2**20
 _EVENTS = "synth_pipeline.orchestration.approval_command"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _APPROVE = """\b
@@ -125,10 +126,12 @@ def _require_consistent(given: Mapping[str, Any], *, is_worded: bool) -> None:
 
 def _signed(home: "Home", word: str, wish: "Wish", given: Mapping[str, Any]) -> bytes:
     from synth_pipeline.integrations.approvals import find_release, release_in, require_signed
-    from synth_pipeline.release.approval import sign
+    from synth_pipeline.release.approval import require_passed_checks, sign
 
     folder = Path(word)
     release = release_in(folder) if (folder / "certificate.json").is_file() else find_release(home, word)
+    if wish.kind == "approve":
+        require_passed_checks(release.certificate, name=release.name)
     return sign(require_signed(home, release), wish, _key(given), now=datetime.now(UTC))
 
 
@@ -136,6 +139,8 @@ def _key(given: Mapping[str, Any]) -> Any:
     from synth_pipeline.release.keys import read_private_key
 
     path = Path(given["key_file"])
+    if not path.is_file():  # before a passphrase is asked for
+        raise SigningError(f"{path}: no such key; give the file that `synth-pipeline keys new` wrote")
     return read_private_key(path, asked_passphrase(given["passphrase_file"], path))
 
 
@@ -157,7 +162,8 @@ def _approvers_of(dataset: str) -> tuple[str, ...]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:  # a device may have no end
+            return file.read(_LONGEST_STATEMENT)
     except OSError as error:
         raise SigningError(f"--statement: {path}: cannot be read ({type(error).__name__}); check the path") from None
 

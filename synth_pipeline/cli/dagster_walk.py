@@ -33,6 +33,7 @@ class WalkReport(Protocol):
     snapshot: str
     run_id: str
     release: "Place"
+    approval: str
     synthetic: "Place"
     data_docs: "Place"
     scorecard: "Scorecard"
@@ -97,6 +98,7 @@ def report_json(report: WalkReport) -> dict[str, Any]:
         "internal_report": None if report.internal_report_path is None else str(report.internal_report_path),
         "budget": account,
         "release": str(report.release),
+        "approval": report.approval,
         "synthetic_table": str(report.synthetic),
         "scorecard": str(report.scorecard_path),
         "data_docs": str(report.data_docs),
@@ -130,6 +132,7 @@ def _places(report: WalkReport) -> Mapping[str, str]:
             f" (δ = {number(account.cap.delta)}): synth-pipeline ledger show {report.dataset} --home {home.folder}"
         ),
         "release": str(report.release),
+        "approval": report.approval,
         "synthetic table": str(report.synthetic),
         "scorecard": str(report.scorecard_path),
         "attacks": f"{report.attacks_path}  (internal)",

@@ -52,6 +52,9 @@ def _grid(context: click.Context, option: click.Parameter, text: str) -> tuple[f
 )
 @click.option("--spec", "spec_path", default=None, type=click.Path(), help="Spec file of the --table.")
 @click.option(
+    "--released", "is_released", is_flag=True, help="The --table is released, though its file does not say so itself."
+)
+@click.option(
     "--epsilons", default=".1,.3,1,3,10", show_default=True, callback=_grid, help="The grid of ε, with commas."
 )
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(2, 20), help="Walks for each ε.")
@@ -73,6 +76,7 @@ def frontier(  # noqa: PLR0913  (each option is an argument)
     model: str | None,
     table_path: str | None,
     spec_path: str | None,
+    is_released: bool,
     epsilons: tuple[float, ...],
     repeats: int,
     rows: int | None,
@@ -87,7 +91,7 @@ def frontier(  # noqa: PLR0913  (each option is an argument)
     from synth_pipeline.frontier.measure import checked_grid, measure_frontier
 
     grid = checked_grid(epsilons)
-    load = _source(dataset, model, table_path, spec_path)
+    load = _source(dataset, model, table_path, spec_path, is_released=is_released)
     if out is not None:
         require_folder_place(out)
     released = load(home, rows, seed)
@@ -104,21 +108,23 @@ def frontier(  # noqa: PLR0913  (each option is an argument)
 
 
 def _source(
-    dataset: str | None, model: str | None, table_path: str | None, spec_path: str | None
+    dataset: str | None, model: str | None, table_path: str | None, spec_path: str | None, *, is_released: bool
 ) -> "Callable[[str | None, int | None, int], ReleasedRows]":
     """Which released rows are meant; loaded once the other options are known to be right.
 
     Raises:
-        SpecError: unless exactly one of a dataset, a model and a table is named.
+        SpecError: unless exactly one of a dataset, a model and a table is named, and the table is said to be released.
     """
     if [dataset, model, table_path].count(None) != 2 or (table_path is None) != (spec_path is None):
         raise SpecError(
-            "frontier: give a DATASET, or --model MODEL_DIR, or --table FILE with --spec SPEC; exactly one of the three"
+            "give a DATASET, or --model MODEL_DIR, or --table FILE with --spec SPEC; exactly one of the three"
         )
     if dataset is not None:
         return lambda home, rows, seed: _of_release(dataset, home, rows, seed)
     if model is not None:
         return lambda _, rows, seed: _of_model(model, rows, seed)
+    if not is_released:
+        _require_released(Path(str(table_path)))
     return lambda _, rows, seed: _of_table(str(table_path), str(spec_path), rows, seed)
 
 
@@ -162,6 +168,28 @@ def _of_model(folder: str, rows: int | None, seed: int) -> "ReleasedRows":
     from synth_pipeline.release.model import load_model
 
     return rows_from_model(load_model(folder), rows=rows, seed=seed, origin="of a released generator")
+
+
+def _require_released(path: Path) -> None:
+    """Refuse a table that may be private: what is computed of it here is said to be free and fit to be shown.
+
+    Raises:
+        SpecError: if the file does not state a release's guarantee, as a bundle's data.parquet does.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from synth_pipeline.release.statement import METADATA_PREFIX
+
+    try:
+        stated = (pq.read_metadata(path).metadata or {}) if path.is_file() else {}
+    except pa.ArrowException:  # no Parquet
+        stated = {}
+    if f"{METADATA_PREFIX}certificate_digest".encode() not in stated:
+        raise SpecError(
+            f"--table: {path}: does not state that it is released, as a bundle's data.parquet does; of a private table every score"
+            " would be exact and uncharged. Add --released if it is released"
+        )
 
 
 def _of_table(path: str, spec_path: str, rows: int | None, seed: int) -> "ReleasedRows":

@@ -120,7 +120,9 @@ def _add_column(branch: Any, column: Mapping[str, Any], charges: list[Mapping[st
 def _add_links(tree: Any, chain: "ReleaseChain") -> None:
     from rich.text import Text
 
-    found = {**chain.lineage["links"], **chain.links}
+    from synth_pipeline.report.lineage_page import named_links
+
+    found = named_links(chain.to_json())
     if found:
         links = tree.add(Text("runs and pages"))
         for name, place in found.items():

@@ -78,6 +78,8 @@ def _content(bundle: str, found: "Verified") -> dict[str, Any]:
 
 
 def _render(console: "Console", bundle: str, found: "Verified") -> None:
+    from synth_pipeline.release.statement import shown_name
+
     if not found.holds:
         for fault in found.faults:
             console.print(str(fault), soft_wrap=True)
@@ -85,13 +87,13 @@ def _render(console: "Console", bundle: str, found: "Verified") -> None:
         return
     if found.certificate is None:
         return
-    claimed = found.certificate.predicate
+    claimed, unit = found.certificate.predicate, shown_name(str(found.certificate.predicate["unit"]))
     console.print(f"{bundle}: holds\n", soft_wrap=True)
     facts(
         console,
         {
-            "release": found.certificate.release,
-            "guarantee": f"ε = {number(float(claimed['epsilon']))}, δ = {number(float(claimed['delta']))}; unit: {claimed['unit']}",
+            "release": shown_name(found.certificate.release),
+            "guarantee": f"ε = {number(float(claimed['epsilon']))}, δ = {number(float(claimed['delta']))}; unit: {unit}",
             "files": f"{len(found.certificate.subjects)}, each as the certificate names it",
             "signed by": str(found.certificate.signed_by),
             "approval": _approval(found),
@@ -104,4 +106,6 @@ def _approval(found: "Verified") -> str:
     if held is None:
         return found.approval_words
     until = f"until {held['expires']}" if held.get("expires") else "without an end"
+    if held.get("conditions"):
+        until += f", under the conditions {held['conditions']!r}"
     return f"approved for {held['purpose']!r}, {until}; whether it was withdrawn since, only its owner knows"

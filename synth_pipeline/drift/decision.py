@@ -9,7 +9,7 @@ refuse    training is needed, the cap forbids    nothing; the release in force s
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from synth_pipeline.drift.report import ColumnDrift, DriftReport
@@ -19,6 +19,7 @@ from synth_pipeline.spec import Spec
 from synth_pipeline.table.person import PERSON_ROWS
 
 Kind: TypeAlias = Literal["refit", "refresh", "resample", "reuse", "refuse"]
+Ended: TypeAlias = Literal["expired", "withdrawn"]
 Room: TypeAlias = Callable[[Kind], str | None]
 
 SPENDING: tuple[Kind, ...] = ("refit", "refresh")
@@ -44,6 +45,7 @@ class PriorFacts:
         spec_digest: digest of what its generator was made by (`Spec.learnt_digest`).
         generator_kind: kind of its engine.
         can_refresh: whether its generator kept its noisy tables and its engine can take them as a prior.
+        ended: how its approval ended, as it was when it was looked at; None: it did not, or nobody approved it yet.
     """
 
     version: str
@@ -52,6 +54,7 @@ class PriorFacts:
     spec_digest: str
     generator_kind: str
     can_refresh: bool
+    ended: Ended | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def decide(spec: Spec, *, prior: PriorFacts | None, report: DriftReport | None, 
     Raises:
         SpecError: where the specification asks for a test and no report is given, though there is a release to compare with.
     """
-    wish = _wish(spec, prior, report)
+    wish = _approvable(_wish(spec, prior, report), prior)
     if wish.kind not in SPENDING:
         return Decision(wish.kind, f"{wish.why}.", wish.changed, wish.wanted)
     refusal = room(wish.kind)
@@ -133,15 +136,20 @@ def needs_columns(spec: Spec, *, prior: PriorFacts | None, report: DriftReport) 
     )
 
 
+def _approvable(wish: _Wish, prior: PriorFacts | None) -> _Wish:
+    """A release whose approval expired is of use to nobody and is approved no more: instead of it, new rows are released."""
+    if wish.kind != "reuse" or prior is None or prior.ended != "expired":
+        return wish
+    why = f"{wish.why}, but the approval of release {prior.version} expired: new rows of its generator make a release that can be approved"
+    return replace(wish, kind="resample", why=why)
+
+
 def _wish(spec: Spec, prior: PriorFacts | None, report: DriftReport | None) -> _Wish:
     if prior is None:
         return _Wish("refit", "First snapshot: there is no release yet")
-    if prior.spec_digest != spec.learnt_digest:
-        return _Wish("refit", f"The specification changed since release {prior.version}")
-    kind = chosen_kind(spec)
-    if prior.generator_kind != kind:
-        words = f"The engine changed since release {prior.version}, from {prior.generator_kind} to {kind}"
-        return _Wish("refit", words)
+    unfit = _why_unfit(spec, prior)
+    if unfit is not None:
+        return _Wish("refit", unfit)
     if spec.drift is None:
         return _Wish("refit", "No drift section in the specification: every snapshot is trained anew")
     if spec.drift.mode == "schedule":
@@ -155,6 +163,18 @@ def _wish(spec: Spec, prior: PriorFacts | None, report: DriftReport | None) -> _
     if not report.is_alarm:
         return _steady(spec, prior, report)
     return _drifted(spec, prior, _found(prior, report), _measured_anew(spec, report))
+
+
+def _why_unfit(spec: Spec, prior: PriorFacts) -> str | None:
+    """Why nothing can be built on the release in force, whatever a fresh snapshot is like; None: something can."""
+    if prior.ended == "withdrawn":
+        return f"Release {prior.version}, the one in force, was withdrawn: nothing is built on it"
+    if prior.spec_digest != spec.learnt_digest:
+        return f"The specification changed since release {prior.version}"
+    kind = chosen_kind(spec)
+    if prior.generator_kind != kind:
+        return f"The engine changed since release {prior.version}, from {prior.generator_kind} to {kind}"
+    return None
 
 
 def _steady(spec: Spec, prior: PriorFacts, report: DriftReport) -> _Wish:

@@ -9,22 +9,19 @@ bundle is a copy for whoever gets the bundle; `file_decision` writes it, again w
 alone stops the release too.
 """
 
-import hashlib
-import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from synth_pipeline.errors import ApprovalRefused, TableError
+from synth_pipeline.errors import ApprovalRefused, SigningError, TableError
+from synth_pipeline.integrations.kept_release import KeptRelease, find_release, kept_releases, release_in
 from synth_pipeline.integrations.signing import KEYS_FOLDER, SIGNING_KEY_VARIABLE
-from synth_pipeline.integrations.store_contract import require_names
-from synth_pipeline.integrations.stores import Home, Place
-from synth_pipeline.privacy.ledger import Entry, StoredLedger, WalkKey, open_ledger
+from synth_pipeline.integrations.stores import Home
+from synth_pipeline.privacy.ledger import Entry, StoredLedger, open_ledger
 from synth_pipeline.release.approval import (
     ApprovedRelease,
     Decision,
@@ -36,78 +33,53 @@ from synth_pipeline.release.approval import (
     standing_of,
 )
 from synth_pipeline.release.approval_check import PublicKey
-from synth_pipeline.release.envelope import signer_of
 from synth_pipeline.release.keys import PUBLIC_SUFFIX, key_id, public_key_of
-from synth_pipeline.release.statement import APPROVAL, CERTIFICATE, SIGNATURE
+from synth_pipeline.release.statement import APPROVAL
 from synth_pipeline.release.verify import verify_bundle, verify_digests
 from synth_pipeline.reserve import root_walk_id
+
+__all__ = [
+    "KeptRelease",
+    "approved_release",
+    "decide",
+    "decided_releases",
+    "file_decision",
+    "find_release",
+    "how_it_ended",
+    "is_withdrawn",
+    "note_expiry",
+    "release_in",
+    "require_approved",
+    "require_signed",
+    "reservation_of",
+    "standing",
+    "state_words",
+]
 
 EXPIRE = "expire"
 _DECISIONS = ("approve", "withdraw")
 
 
-@dataclass(frozen=True, eq=False)
-class KeptRelease:
-    """A release as it is kept.
-
-    Attributes:
-        dataset: which dataset.
-        version: its version.
-        place: where its bundle lies.
-        certificate: its certificate; nothing is proven by it before its signature is checked.
-        subject: what a statement about it is about; None where the bundle is not signed.
-    """
-
-    dataset: str
-    version: str
-    place: Place
-    certificate: Mapping[str, Any]
-    subject: Subject | None
-
-    @property
-    def name(self) -> str:
-        """`<dataset>/<version>`."""
-        return f"{self.dataset}/{self.version}"
-
-    @property
-    def walk(self) -> WalkKey:
-        """The walk that made it, as its certificate says."""
-        claimed = self.certificate["predicate"]
-        _, snapshot, walk_id = claimed["ledger"]["entry"].split("/", 2)
-        return WalkKey(self.dataset, snapshot, claimed["specDigest"]["sha256"], claimed["codeVersion"], walk_id)
-
-    @property
-    def fingerprint(self) -> str:
-        """Keyed fingerprint of its snapshot."""
-        return str(self.certificate["predicate"]["snapshot"]["hmac"])
-
-
-def find_release(home: Home, word: str) -> KeptRelease:
-    """The release that a word names: `<dataset>/<version>`, or `<dataset>` for its newest.
-
-    Raises:
-        TableError: if there is none, with those that there are.
-        StoreError: if the store cannot be read.
-    """
-    dataset, _, version = word.partition("/")
-    require_names([dataset, *([version] if version else [])])
-    places = home.release_places(dataset)
-    if not places:
-        raise TableError(
-            f"release {word!r}: dataset {dataset!r} has none in {home.folder}; make one with `synth-pipeline run`"
-        )
-    if not version:
-        return _oldest_first(_kept(home, dataset, name, place) for name, place in places.items())[-1]
-    if version not in places:
-        raise TableError(f"release {word!r}: unknown; {dataset!r} has {', '.join(sorted(places))}")
-    return _kept(home, dataset, version, places[version])
-
-
-def decided_releases(home: Home, dataset: str) -> tuple[KeptRelease, ...]:
-    """The releases of a dataset that a decision was ever kept about and that still lie there, oldest first."""
+def decided_releases(home: Home, dataset: str) -> tuple[tuple[KeptRelease, ...], tuple[str, ...]]:
+    """The releases of a dataset that a decision was ever kept about and that still lie there, oldest first; names of damaged ones."""
     named = {str(entry.body["release"]).partition("/")[2] for entry in _records(home, dataset)}
-    places = home.release_places(dataset) if named else {}
-    return _oldest_first(_kept(home, dataset, name, place) for name, place in places.items() if name in named)
+    return kept_releases(home, dataset, among=named)
+
+
+def is_withdrawn(home: Home, name: str) -> bool:
+    """Whether a release was withdrawn, by its name `<dataset>/<version>`."""
+    return how_it_ended(home, name) == "withdrawn"
+
+
+def how_it_ended(home: Home, name: str) -> Literal["expired", "withdrawn"] | None:
+    """How the approval of a release ended, by its name, also where its bundle is no longer there; None: it did not."""
+    kept = _records(home, name.partition("/")[0])
+    if any(entry.body["what"] == "withdraw" and entry.body.get("release") == name for entry in kept):
+        return "withdrawn"
+    with suppress(ApprovalRefused, SigningError, TableError):  # no such bundle, or a damaged one: nothing is said in it
+        state = standing(home, find_release(home, name)).state
+        return state if state in ("expired", "withdrawn") else None
+    return None
 
 
 def standing(home: Home, release: KeptRelease, *, now: datetime | None = None) -> Standing:
@@ -151,7 +123,7 @@ def decide(
         own = (entry for entry in entries if _is_about(entry, release))
         before = next((entry for entry in own if entry.body.get("statement") == decision.digest), None)
         found = _standing(home, release, entries, moment)
-        if before is None or (found.decision is not None and found.decision.digest != decision.digest):
+        if before is None or found.decision is None or found.decision.digest != decision.digest:
             require_acceptable(decision, subject, found, approvers=approvers, now=_latest(moment, entries))
         return before
 
@@ -160,6 +132,7 @@ def decide(
         "release": release.name,
         "statement": decision.digest,
         "key": decision.key_id,
+        "approvers": list(approvers),
         "words": decision.words,
         "at": decision.decided_at.isoformat(),
         "envelope": envelope.decode(),
@@ -272,46 +245,6 @@ def reservation_of(home: Home, release: KeptRelease) -> int:
     return max((number for number, key in keys.items() if (key.snapshot, root_walk_id(key.walk_id)) == own), default=0)
 
 
-def release_in(folder: Path) -> KeptRelease:
-    """The release in a folder, wherever it lies; for signing where no home is.
-
-    Raises:
-        ApprovalRefused: if it holds none.
-    """
-    signature = folder / SIGNATURE
-    texts = ((folder / CERTIFICATE).read_bytes(), signature.read_bytes() if signature.is_file() else None)
-    try:
-        predicate = json.loads(texts[0])["predicate"]
-        names = str(predicate["dataset"]), str(predicate["version"])
-    except (ValueError, KeyError, TypeError):
-        raise ApprovalRefused(f"{folder}: {CERTIFICATE} is no certificate; give the folder of a release") from None
-    return _read(*names, folder, texts)
-
-
-def _kept(home: Home, dataset: str, version: str, place: Place) -> KeptRelease:
-    return _read(
-        dataset, version, place, (home.release_file(place, CERTIFICATE) or b"", home.release_file(place, SIGNATURE))
-    )
-
-
-def _read(dataset: str, version: str, place: Place, texts: tuple[bytes, bytes | None]) -> KeptRelease:
-    """A release from the texts of its certificate and its signature."""
-    text, signature = texts
-    try:
-        certificate = json.loads(text)
-        named = f"{certificate['predicate']['dataset']}/{certificate['predicate']['version']}"
-        if named != f"{dataset}/{version}":
-            raise ValueError("of another release")
-    except (ValueError, KeyError, TypeError):
-        what = f"{CERTIFICATE} is missing or is of another release"
-        raise ApprovalRefused(f"{dataset}/{version}: {what}; restore the bundle") from None
-    subject = None
-    if signature is not None:
-        signer = signer_of(signature, where=f"{named}: {SIGNATURE}")
-        subject = Subject(named, hashlib.sha256(text).hexdigest(), signer)
-    return KeptRelease(dataset, version, place, certificate, subject)
-
-
 def _standing(home: Home, release: KeptRelease, entries: Sequence[Entry], now: datetime) -> Standing:
     if release.subject is None:
         return Standing("candidate")
@@ -319,11 +252,23 @@ def _standing(home: Home, release: KeptRelease, entries: Sequence[Entry], now: d
     envelopes = [str(entry.body.get("envelope", "")).encode() for entry in own]
     at = _latest(now, entries)
     found = standing_of(release.subject, envelopes, now=at)
+    if found.withdrawal is None and (by_name := _withdrawal_by_name(own)) is not None:
+        return Standing("withdrawn", found.approval, by_name)
     filed = _filed(home, release)
     if filed is None or found.withdrawal is not None or filed in envelopes:
         return found
     stopped = standing_of(release.subject, [filed], now=at)
     return Standing("withdrawn", found.approval, stopped.withdrawal) if stopped.withdrawal else found
+
+
+def _withdrawal_by_name(own: Sequence[Entry]) -> Decision | None:
+    """A withdrawal that was kept about a release of this name: it is final, whatever was signed anew under the name since."""
+    for entry in own:
+        with suppress(SigningError):
+            decision = read_decision(str(entry.body.get("envelope", "")).encode(), where="statement")
+            if decision.kind == "withdraw":
+                return decision
+    return None
 
 
 def _filed(home: Home, release: KeptRelease) -> bytes | None:
@@ -353,8 +298,10 @@ def _known_key(home: Home, wanted: str) -> PublicKey | None:
     files = sorted((home.folder / KEYS_FOLDER).glob(f"*{PUBLIC_SUFFIX}"))
     files += [Path(f"{own}{PUBLIC_SUFFIX}").expanduser()] if own else []
     for path in files:
-        if path.is_file() and key_id(public_key_of(path.read_bytes(), where=str(path))) == wanted:
-            return PublicKey(path.read_bytes(), path.name)
+        with suppress(SigningError, OSError):  # another file of that name takes nothing from the keys beside it
+            text = path.read_bytes() if path.is_file() else b""
+            if key_id(public_key_of(text, where=str(path))) == wanted:
+                return PublicKey(text, path.name)
     return None
 
 
@@ -374,8 +321,3 @@ def _ledger(home: Home, now: datetime | None) -> StoredLedger:
 
 def _latest(now: datetime, entries: Sequence[Entry]) -> datetime:
     return max(now, datetime.fromisoformat(entries[-1].at)) if entries else now
-
-
-def _oldest_first(releases: Iterable[KeptRelease]) -> tuple[KeptRelease, ...]:
-    """Releases in the order in which they were made, as their certificates say."""
-    return tuple(sorted(releases, key=lambda one: (str(one.certificate["predicate"]["createdAt"]), one.version)))

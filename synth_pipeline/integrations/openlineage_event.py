@@ -78,7 +78,7 @@ class Finding:
     Attributes:
         table: the synthetic table.
         outcomes: what expectations found in it.
-        composed_epsilon: ε that profile and generator are proven to lose.
+        composed_epsilon: ε that profile and generator are proven to lose; of a release, all that its certificate states.
         fingerprint: keyed fingerprint of the snapshot.
         walk_id: the walk that made it.
         is_kept: whether it was taken over from the release in force, so that no column of this snapshot entered it.

@@ -109,7 +109,7 @@ def privacy_facet(spec: Spec, *, composed_epsilon: float | None, entry: str, fin
 
     Args:
         spec: the dataset's specification.
-        composed_epsilon: what profile and generator are proven to lose at its δ.
+        composed_epsilon: what is proven to be lost at its δ: by profile and generator; by a release, all that its certificate states.
         entry: where the charge stands in the ledger.
         fingerprint: keyed fingerprint of the snapshot.
     """

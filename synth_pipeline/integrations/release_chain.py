@@ -122,7 +122,7 @@ def _snapshot_hop(home: Home, lineage: Mapping[str, Any]) -> Hop:
 
 
 def _chain_hop(ledger: Ledger, lineage: Mapping[str, Any], faults: str | None) -> Hop:
-    """The ledger's chain is intact, and still holds the head of the release's day."""
+    """The ledger's chain is intact, and still holds the head that the certificate noted."""
     source, target, head = "ledger", "its chain", lineage["ledger"]["head"]
     if not ledger.head().entries:
         return Hop(source, target, "missing", "there is no ledger here, or it is empty")
@@ -132,7 +132,7 @@ def _chain_hop(ledger: Ledger, lineage: Mapping[str, Any], faults: str | None) -
         return Hop(source, target, "contradicts", "; ".join([*report.faults, *([faults] if faults else [])]))
     if head is None:
         return Hop(source, target, "verified", f"{report.entries} entries are intact; the release names no head")
-    held = f"{report.entries} entries are intact and hold the head of the release's day (entry {head['entries']})"
+    held = f"{report.entries} entries are intact, and entry {head['entries']} is still what the certificate noted as their head"
     return Hop(source, target, "verified", held)
 
 

@@ -1,10 +1,11 @@
-"""Which key an installation signs with: by the environment, else in the folder of its home.
+"""Which keys an installation signs and approves with: by the environment, else in the folder of its home.
 
 Belongs here: names of files and variables. Does not: reading keys (release.keys) or signing (release.signer).
 """
 
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from synth_pipeline.errors import SigningError
@@ -14,8 +15,28 @@ from synth_pipeline.release.signer import Signer
 SIGNING_KEY_VARIABLE = "SYNTH_PIPELINE_SIGNING_KEY"
 PASSPHRASE_FILE_VARIABLE = "SYNTH_PIPELINE_SIGNING_PASSPHRASE_FILE"  # noqa: S105  (a name)
 PASSPHRASE_VARIABLE = "SYNTH_PIPELINE_SIGNING_PASSPHRASE"  # noqa: S105  (a name)
+APPROVER_KEY_VARIABLE = "SYNTH_PIPELINE_APPROVER_KEY"
 KEYS_FOLDER = "keys"
 REQUESTER, APPROVER = "requester", "approver"
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """Who one of an installation's keys is of, and the environment's names for it."""
+
+    who: str
+    key: str
+    passphrase_file: str
+    passphrase: str
+
+
+_REQUESTER = _Installed(REQUESTER, SIGNING_KEY_VARIABLE, PASSPHRASE_FILE_VARIABLE, PASSPHRASE_VARIABLE)
+_APPROVER = _Installed(
+    APPROVER,
+    APPROVER_KEY_VARIABLE,
+    "SYNTH_PIPELINE_APPROVER_PASSPHRASE_FILE",
+    "SYNTH_PIPELINE_APPROVER_PASSPHRASE",
+)
 
 
 def key_files(home: Path, who: str) -> tuple[Path, Path]:
@@ -26,8 +47,7 @@ def key_files(home: Path, who: str) -> tuple[Path, Path]:
 
 def signing_key(home: Path) -> Path:
     """The file of the key that an installation signs with; it need not be there."""
-    given = os.environ.get(SIGNING_KEY_VARIABLE)
-    return Path(given).expanduser() if given else key_files(home, REQUESTER)[0]
+    return _key_of(home, _REQUESTER)
 
 
 def make_home_key(home: Path, who: str) -> bool:
@@ -74,19 +94,43 @@ def installation_signer(home: Path) -> Signer | None:
         SigningError: if there is a key and no passphrase, or a variable names a file that is not there: a release is not left unsigned
             because a path is wrong.
     """
-    own_key, own_passphrase = key_files(home, REQUESTER)
-    key = signing_key(home)
+    return _signer(home, _REQUESTER)
+
+
+def installation_approver(home: Path) -> Signer | None:
+    """Who approves releases of an installation where no person does (`release.approval: auto`); None where it has no such key.
+
+    As `installation_signer`, with `$SYNTH_PIPELINE_APPROVER_KEY`, `$SYNTH_PIPELINE_APPROVER_PASSPHRASE_FILE`,
+    `$SYNTH_PIPELINE_APPROVER_PASSPHRASE`, and `keys/approver.key` and `keys/approver.passphrase` of the home.
+
+    Args:
+        home: folder of the installation.
+
+    Raises:
+        SigningError: if there is a key and no passphrase, or a variable names a file that is not there.
+    """
+    return _signer(home, _APPROVER)
+
+
+def _key_of(home: Path, installed: _Installed) -> Path:
+    given = os.environ.get(installed.key)
+    return Path(given).expanduser() if given else key_files(home, installed.who)[0]
+
+
+def _signer(home: Path, installed: _Installed) -> Signer | None:
+    own_key, own_passphrase = key_files(home, installed.who)
+    key, is_given = _key_of(home, installed), bool(os.environ.get(installed.key))
     if not key.is_file():
-        if os.environ.get(SIGNING_KEY_VARIABLE):
-            raise SigningError(f"${SIGNING_KEY_VARIABLE}: {key}: no such file; name the key, or unset the variable")
+        if is_given:
+            raise SigningError(f"${installed.key}: {key}: no such file; name the key, or unset the variable")
         return None
-    if not os.environ.get(SIGNING_KEY_VARIABLE) and own_passphrase.is_file():
+    if not is_given and own_passphrase.is_file():
         return Signer(own_key, passphrase_path=own_passphrase)
-    file, words = os.environ.get(PASSPHRASE_FILE_VARIABLE), os.environ.get(PASSPHRASE_VARIABLE)
+    file, words = os.environ.get(installed.passphrase_file), os.environ.get(installed.passphrase)
     if file:
         return Signer(key, passphrase_path=Path(file).expanduser(), is_mounted=True)
     if words:
         return Signer(key, passphrase=words, is_mounted=True)
     raise SigningError(
-        f"{key}: its passphrase is not known; name the file that holds it (mode 0600) in ${PASSPHRASE_FILE_VARIABLE}"
+        f"{key}: its passphrase is not known; name the file that holds it (mode 0600) in ${installed.passphrase_file}"
     )

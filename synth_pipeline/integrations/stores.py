@@ -17,7 +17,7 @@ from synth_pipeline.errors import PrivacyError, StoreError
 from synth_pipeline.integrations.folder_store import PRIVATE_FOLDER, FolderStore, child_names, replace_file
 from synth_pipeline.integrations.s3_place import S3Options, S3Place
 from synth_pipeline.integrations.s3_store import S3Store
-from synth_pipeline.integrations.signing import installation_signer
+from synth_pipeline.integrations.signing import installation_approver, installation_signer
 from synth_pipeline.integrations.store_contract import Store, told_disk_faults
 from synth_pipeline.privacy.gate import Place
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE
@@ -132,6 +132,14 @@ class Home:
             SigningError: if there is a key and its passphrase is not known.
         """
         return installation_signer(self.folder)
+
+    def approver(self) -> Signer | None:
+        """Who approves releases where no person does; None where the installation has no such key (see `signing.installation_approver`).
+
+        Raises:
+            SigningError: if there is a key and its passphrase is not known.
+        """
+        return installation_approver(self.folder)
 
     def release_places(self, dataset: str) -> Mapping[str, Place]:
         """Where every kept bundle of a dataset lies, by version."""

@@ -1,10 +1,11 @@
 """A decision from the command line: judged and kept as one from the launchpad is, and shown by the home's Dagster at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from synth_pipeline.errors import SigningError
+from synth_pipeline.errors import SigningError, StoreError, SynthPipelineError
 from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
 from synth_pipeline.integrations.mlflow_place import Tracking
@@ -17,6 +18,9 @@ from synth_pipeline.release.keys import key_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from dagster import DagsterInstance
+
+_STATE_AFTER: Mapping[str, str] = {"approve": "approved", "withdraw": "withdrawn"}
 
 
 def decide(
@@ -46,19 +50,22 @@ def decide(
     """
     subject = approvals.require_signed(home, release)
     with open_instance(home.make()) as instance:
-        before = catch_up(instance, home, _tracking(home), release.dataset, now=now)
+        before = None
+        with suppress(SynthPipelineError):  # what cannot be completed, of whichever release, stops no decision
+            before = catch_up(instance, home, _tracking(home), release.dataset, now=now)
         standing = approvals.standing(home, release, now=now)
         found = standing.decision
         if (
-            found is not None
+            before is not None
+            and found is not None
             and release.name in before.completed
+            and standing.state == _STATE_AFTER[wish.kind]
             and (found.kind, found.key_id) == (wish.kind, key_id(key.public_key()))
         ):
             return _told(home, release, before, "completed what was cut off")
         envelope = sign(subject, wish, key, now=now or datetime.now(UTC))
         approvals.decide(home, release, envelope, approvers=approvers, now=now)
-        after = catch_up(instance, home, _tracking(home), release.dataset, now=now)
-        return _told(home, release, after, "")
+        return _told(home, release, _followed(instance, home, release, wish.kind, now=now), "")
 
 
 def hand_in(
@@ -81,7 +88,23 @@ def hand_in(
         raise SigningError(f"--statement: says {decision.kind}; hand it in with `synth-pipeline {decision.kind}`")
     approvals.decide(home, release, envelope, approvers=approvers, now=now)
     with open_instance(home.make()) as instance:
-        return _told(home, release, catch_up(instance, home, _tracking(home), release.dataset, now=now), "")
+        return _told(home, release, _followed(instance, home, release, kind, now=now), "")
+
+
+def _followed(
+    instance: "DagsterInstance", home: Home, release: KeptRelease, kind: str, *, now: datetime | None
+) -> CaughtUp:
+    """What follows from a decision that was kept just now; whatever stops it, the decision holds, and says so.
+
+    Raises:
+        StoreError: if not everything could be written.
+    """
+    try:
+        return catch_up(instance, home, _tracking(home), release.dataset, now=now)
+    except SynthPipelineError as error:
+        raise StoreError(
+            f"{release.name}: the decision ({kind}) is kept and holds; what follows from it is incomplete: {error}; the sensor tries again"
+        ) from None
 
 
 def _tracking(home: Home) -> Tracking:

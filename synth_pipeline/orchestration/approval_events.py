@@ -5,20 +5,24 @@ and MLflow's alias. Does not: deciding (integrations.approvals). The command lin
 what one of them left undone the next one does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
+from synth_pipeline.errors import ApprovalRefused, SigningError, TableError
 from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.mlflow_registry import point_approved
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
-from synth_pipeline.orchestration.io_managers import save_made
+from synth_pipeline.orchestration.io_managers import made_loader, save_made
 from synth_pipeline.orchestration.keys import APPROVAL, DatasetKeys
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.orchestration.metadata import (
@@ -56,12 +60,14 @@ class CaughtUp:
     Attributes:
         stood: the releases that were ever decided about, oldest first.
         completed: names of those of which something was missing.
+        damaged: names of those whose bundle cannot be read; nobody can use them, and nothing is told of them.
         alias: version of the generator that MLflow's alias `approved` names now; None: none.
         problem: kind of the error that kept the alias as it was; empty: none, and the alias is right.
     """
 
     stood: tuple[Stood, ...]
     completed: tuple[str, ...]
+    damaged: tuple[str, ...]
     alias: str | None
     problem: str
 
@@ -95,10 +101,9 @@ def catch_up(
         told_by_run: name of a release of which the calling run itself tells Dagster.
         now: the time, in UTC; default: the clock's.
     """
-    stood = tuple(
-        Stood(release, approvals.standing(home, release, now=now))
-        for release in approvals.decided_releases(home, dataset)
-    )
+    releases, damaged = approvals.decided_releases(home, dataset)
+    stood = tuple(Stood(release, approvals.standing(home, release, now=now)) for release in releases)
+    _store_values(home, stood)
     completed: list[str] = []
     for one in stood:
         is_new = _followed(home, one, now)
@@ -110,7 +115,7 @@ def catch_up(
         alias = point_approved(tracking, dataset=dataset, walks=Released(_walks_of(home, stood)))
     except Exception as error:  # noqa: BLE001  (whatever MLflow raises: the decision stands, and the alias follows)
         problem = type(error).__name__
-    return CaughtUp(stood, tuple(completed), alias, problem)
+    return CaughtUp(stood, tuple(completed), damaged, alias, problem)
 
 
 def approved_of(stood: Sequence[Stood], partition: str | None = None) -> Stood | None:
@@ -165,6 +170,18 @@ def verdict(stood: Sequence[Stood], one: Stood) -> tuple[bool, Released[str]]:
     )
 
 
+def built_on(home: Home, release: KeptRelease) -> Iterator[KeptRelease]:
+    """The releases whose generator or tables one goes on with, nearest first, as far as they lie here."""
+    seen = {release.version}
+    while True:
+        before = release.certificate["predicate"].get("extra", {}).get("buildsOn", {}).get("release")
+        if before is None or before in seen or before not in home.release_places(release.dataset):
+            return
+        seen.add(before)
+        release = approvals.find_release(home, f"{release.dataset}/{before}")
+        yield release
+
+
 def entry_words(home: Home, one: Stood) -> str:
     """The entry of the chain that holds the newest statement; of one that was found in the bundle alone there is none."""
     digest = one.standing.decision.digest if one.standing.decision else ""
@@ -182,23 +199,46 @@ def _followed(home: Home, one: Stood, now: datetime | None) -> bool:
     return is_new
 
 
+def _store_values(home: Home, stood: Sequence[Stood]) -> None:
+    """Have what is stored for each snapshot be its newest approved release, whatever else was put there.
+
+    Where none is approved the value stays: whoever loads it is told what became of the release.
+    """
+    for partition in dict.fromkeys(one.partition for one in stood):
+        chosen = approved_of(stood, partition)
+        if chosen is None:
+            continue
+        value, dataset = value_of(home, stood, chosen), chosen.release.dataset
+        if not _is_stored(home, value, dataset, partition):
+            save = partial(save_made, CODECS[APPROVAL], value)
+            home.released.write(save, dataset, partition, APPROVAL)
+
+
+def _is_stored(home: Home, value: Made[ApprovedRelease], dataset: str, partition: str) -> bool:
+    place = (dataset, partition, APPROVAL)
+    if not home.released.has(*place):
+        return False
+    try:
+        found = home.released.read(made_loader(APPROVAL), *place)
+    except (OSError, ValueError, KeyError, TypeError):  # half a value, or another one: it is written anew
+        return False
+    return (found.value, found.origin) == (value.value, value.origin)
+
+
 def _tell(instance: dg.DagsterInstance, home: Home, one: Stood, stood: Sequence[Stood]) -> bool:
     """Have Dagster show a standing, unless it does; whether it did not."""
     keys = DatasetKeys(one.release.dataset)
     key, partition = keys.asset(APPROVAL), one.partition
     if one.standing.state == "candidate" or _is_told(instance, key, partition, one.standing.mark):
         return False
-    if one.standing.state == "approved":
-        value = value_of(home, stood, one)
-        home.released.write(
-            lambda folder: save_made(CODECS[APPROVAL], value, folder), one.release.dataset, partition, APPROVAL
-        )
     entries = shown(home, one)
     passed, words = verdict(stood, one)
-    if one.standing.state == "approved":
-        report_event(instance, materialization(key, partition=partition, entries=entries))
     report_event(instance, check_evaluation(keys.approval_check, passed=passed, description=words))
-    if one.standing.state != "approved":  # last, for by it the next call sees that all of it was told
+    if (
+        one.standing.state == "approved"
+    ):  # last, for by this event or the other the next call sees that all of it was told
+        report_event(instance, materialization(key, partition=partition, entries=entries))
+    else:
         report_event(instance, observation(key, partition=partition, description=words, entries=entries))
     return True
 
@@ -214,15 +254,19 @@ def _is_told(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, mar
 
 
 def _walks_of(home: Home, stood: Sequence[Stood]) -> tuple[str, ...]:
-    """Walks among whose generators the newest approved release's is: its own, then those that it builds on."""
+    """Walks among whose generators the newest approved release's is: its own, then those that it builds on.
+
+    The generator of a release that was withdrawn is not served for one that goes on with it.
+    """
     newest = approved_of(stood)
     if newest is None:
         return ()
-    walks, release = [newest.release.walk.walk_id], newest.release
-    for _ in range(_LOOKED_THROUGH):
-        before = release.certificate["predicate"].get("extra", {}).get("buildsOn", {}).get("release")
-        if before is None or before not in home.release_places(release.dataset):
-            break
-        release = approvals.find_release(home, f"{release.dataset}/{before}")
-        walks.append(release.walk.walk_id)
+    walks = [newest.release.walk.walk_id]
+    with suppress(
+        ApprovalRefused, SigningError, TableError
+    ):  # a damaged bundle below must not keep the alias where it was
+        for release in islice(built_on(home, newest.release), _LOOKED_THROUGH):
+            if approvals.is_withdrawn(home, release.name):
+                break
+            walks.append(release.walk.walk_id)
     return tuple(walks)

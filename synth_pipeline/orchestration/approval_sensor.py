@@ -1,11 +1,11 @@
 """The sensor that notices what became of approvals: those whose time is over, and what a command left undone.
 
-A look costs one small query while nothing was written to the ledger and no approval's last day is over. It charges nothing and starts no
-run, so it is on by itself.
+A look costs one small query while nothing was written to the ledger and no approval's last day is over; once an hour everything is looked
+at all the same. It charges nothing and starts no run, so it is on by itself.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -20,6 +20,8 @@ from synth_pipeline.release.statement import is_expired
 from synth_pipeline.spec import Spec
 
 SECONDS_BETWEEN_LOOKS = 60
+LONGEST_REST = timedelta(hours=1)
+"""After so long a look is made in any case: somebody may have moved the alias, or put another value or file in place, by hand."""
 
 
 def approval_sensor(spec: Spec) -> dg.SensorDefinition:
@@ -42,28 +44,34 @@ def approval_sensor(spec: Spec) -> dg.SensorDefinition:
                 skip_reason="nothing was decided since, and no approval expired", cursor=context.cursor
             )
         found = catch_up(context.instance, home, tracking, spec.dataset)
+        if found.damaged:
+            event_log(context, is_warning=True)(
+                Released(f"bundles that cannot be read, so that nobody can use them: {', '.join(found.damaged)}")
+            )
         if found.problem:
             event_log(context, is_warning=True)(
                 Released(f"MLflow: the alias could not be moved ({found.problem}); the next look tries again")
             )
         words = f"brought up to date: {', '.join(found.completed)}" if found.completed else "everything is as decided"
-        return dg.SensorResult(skip_reason=words, cursor=settled(found, entries=entries))
+        return dg.SensorResult(skip_reason=words, cursor=settled(found, entries=entries, now=datetime.now(UTC)))
 
     return approvals
 
 
-def settled(found: CaughtUp, *, entries: int) -> str | None:
+def settled(found: CaughtUp, *, entries: int, now: datetime) -> str | None:
     """The cursor after a look; None where the next one has to look in any case.
 
     Args:
         found: what the look found.
         entries: how many entries the ledger had before it.
+        now: the time, in UTC.
     """
-    return None if found.problem else json.dumps({"entries": entries, "next": found.next_expiry})
+    facts = {"entries": entries, "next": found.next_expiry, "at": now.isoformat(timespec="seconds")}
+    return None if found.problem else json.dumps(facts)
 
 
 def is_settled(cursor: str | None, *, entries: int, now: datetime) -> bool:
-    """Whether nothing can have changed since the look that left a cursor.
+    """Whether nothing was decided and nothing expired since the look that left a cursor, and it was not long ago.
 
     Args:
         cursor: of the last look.
@@ -73,4 +81,6 @@ def is_settled(cursor: str | None, *, entries: int, now: datetime) -> bool:
     if not cursor:
         return False
     before = json.loads(cursor)
-    return before["entries"] == entries and not is_expired(before["next"], now)
+    looked = datetime.fromisoformat(before["at"]) if "at" in before else datetime.min.replace(tzinfo=UTC)
+    is_recent = looked <= now < looked + LONGEST_REST
+    return is_recent and before["entries"] == entries and not is_expired(before["next"], now)

@@ -93,8 +93,11 @@ def event_table(events: Iterable[Event]) -> dg.MetadataValue:
 def ledger_table(entries: Iterable[Entry], reservation: int) -> dg.MetadataValue:
     """The ledger's entries about one walk."""
     own = [entry for entry in entries if entry.reservation == reservation]
-    rows = [(entry.sequence, entry.at, entry.kind, entry.cohort, entry.digest[:16]) for entry in own]
-    return markdown_table(["entry", "at", "what", "cohort", "digest"], rows)
+    rows = [
+        (entry.sequence, f"{entry.at:.19}".replace("T", " "), entry.kind, entry.cohort, entry.digest[:16])
+        for entry in own
+    ]
+    return markdown_table(["entry", "at (UTC)", "what", "block", "digest"], rows)
 
 
 def composed(model: ReleasedModel) -> float:

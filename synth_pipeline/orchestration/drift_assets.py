@@ -186,12 +186,15 @@ def _drift_report(spec: Spec) -> dg.AssetsDefinition:
                 walk = _under_epoch(spec, home, prior, origin)
             report, seen = None, {}
             if walk is not None and prior is not None:
-                tell, base = runtime.teller("drift_report", event_log(context)), load_prior(home, spec, prior)
+                tell = runtime.teller("drift_report", event_log(context))
+                base = load_prior(home, spec, prior, is_built_on=False)
                 report = drift_found(walk, home, real_snapshot.value, base, progress=tell)
                 seen = drift_entries(report, base.model.profile, spec)
             decision = settle(spec, snapshot=snapshot, walk_id=walk_id, ledger=ledger, prior=prior, report=report)
             outcome, kind = DriftOutcome(report, decision, prior), decision.kind
-            if walk is not None and kind in ("refit", "refresh"):
+            # A walk that was to be compared under an epoch reserved nothing, and its release in force may have been withdrawn since.
+            is_bare = prior is not None and prior.ended == "withdrawn" and ledger.find(origin.walk) is None
+            if (walk is not None or is_bare) and kind in ("refit", "refresh"):
                 share = share_of(spec, kind)
                 reserve.open_walk(spec, snapshot=snapshot, ledger=ledger, walk_id=walk_id, share=share)
         context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: kind})

@@ -53,7 +53,7 @@ def report_under_epoch(
     epoch = _stored(home, spec)
     if spec.drift is None or spec.drift.mode != "sparse_vector" or epoch is None:
         return None
-    baseline, today = load_prior(home, spec, prior).baseline, datetime.now(UTC).date()
+    baseline, today = load_prior(home, spec, prior, is_built_on=False).baseline, datetime.now(UTC).date()
     if not epoch.state.covers(baseline, spec.drift, snapshot=snapshot, today=today):
         return None
     return reserve.under_epoch(

@@ -1,10 +1,11 @@
 """The release in force of a dataset: which one it is, noted when it was released, and what a later walk uses of it.
 
-Belongs here: the note, and reading released values by it. Does not: deciding what follows (drift), or approving (a release's own matter).
+Belongs here: the note, reading released values by it, and that nothing is built on a release that was withdrawn. Does not: deciding what
+follows (drift), or approving (a release's own matter).
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from pandas import DataFrame
 
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.drift.decision import PriorFacts
-from synth_pipeline.errors import LedgerError
+from synth_pipeline.errors import ApprovalRefused, LedgerError
 from synth_pipeline.generate.measured import measured_by
+from synth_pipeline.integrations.approvals import how_it_ended, is_withdrawn
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.io_managers import read_origin
@@ -53,21 +55,45 @@ def in_force(home: Home, spec: Spec) -> PriorFacts | None:
     """Which release of a dataset is in force; None before the first."""
     if not home.released.has(spec.dataset, _NOTE):
         return None
-    return home.released.read(_read_note, spec.dataset, _NOTE)
+    facts = home.released.read(_read_note, spec.dataset, _NOTE)
+    return replace(facts, ended=how_it_ended(home, f"{spec.dataset}/{facts.version}"))
 
 
-def load_prior(home: Home, spec: Spec, facts: PriorFacts) -> Prior:
+def require_not_withdrawn(home: Home, spec: Spec, facts: PriorFacts) -> None:
+    """Stop a walk that builds on a release which was withdrawn after the walk decided so.
+
+    Raises:
+        ApprovalRefused: if it was.
+    """
+    if is_withdrawn(home, f"{spec.dataset}/{facts.version}"):
+        raise ApprovalRefused(
+            f"{spec.dataset}/{facts.version}: was withdrawn since this walk decided to build on it; start again from"
+            f" {spec.dataset}/real_snapshot, which then trains anew"
+        )
+
+
+def load_prior(home: Home, spec: Spec, facts: PriorFacts, *, is_built_on: bool = True) -> Prior:
     """Profile and generator of the release in force.
+
+    Args:
+        home: whose release it is.
+        spec: the dataset's specification.
+        facts: which release it is.
+        is_built_on: whether something new is made from them; else a fresh snapshot is only compared with them.
 
     Raises:
         TableError: if they are no longer stored.
         LedgerError: if a later walk of its snapshot has put others in their place.
+        ApprovalRefused: if something is to be made from them, and the release was withdrawn.
     """
+    if is_built_on:
+        require_not_withdrawn(home, spec, facts)
     return Prior(facts, _value(home, spec, facts, "profile"), _value(home, spec, facts, "generator"))
 
 
 def prior_table(home: Home, spec: Spec, facts: PriorFacts) -> DataFrame:
-    """The synthetic table of the release in force."""
+    """The synthetic table of the release in force, which still stands."""
+    require_not_withdrawn(home, spec, facts)
     return _value(home, spec, facts, "synthetic_table")
 
 
@@ -77,7 +103,8 @@ def prior_audit(home: Home, spec: Spec, facts: PriorFacts) -> MechanismAudit:
 
 
 def prior_release(home: Home, spec: Spec, facts: PriorFacts) -> Path:
-    """Where the bundle of the release in force lies."""
+    """Where the bundle of the release in force lies, which still stands."""
+    require_not_withdrawn(home, spec, facts)
     return _value(home, spec, facts, "release")
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import dagster as dg
 
 from synth_pipeline.errors import ApprovalRefused, TableError
-from synth_pipeline.integrations.approvals import require_approved
-from synth_pipeline.integrations.stores import Home, Store
+from synth_pipeline.integrations.approvals import find_release, require_approved
+from synth_pipeline.integrations.stores import Home, Place, Store
 from synth_pipeline.orchestration.codecs import CODECS, Codec
 from synth_pipeline.orchestration.keys import APPROVAL, AssetName
 from synth_pipeline.orchestration.made import Made, Origin
@@ -63,7 +63,7 @@ class ZoneIOManager(dg.ConfigurableIOManager):
 
 
 def load_approved(home: Home, dataset: str, partition: str, *, now: datetime | None = None) -> ApprovedRelease:
-    """The approved release of a snapshot, looked at again now.
+    """The approved release of a snapshot, looked at again now; of one that was decided to reuse a release, that release.
 
     Args:
         home: where it is kept.
@@ -74,13 +74,42 @@ def load_approved(home: Home, dataset: str, partition: str, *, now: datetime | N
     Raises:
         ApprovalRefused: if none is approved, or no longer.
     """
-    place = (dataset, partition, APPROVAL)
-    if not home.released.has(*place):
+    version = _approved_version(home, dataset, partition) or _reused_version(home, dataset, partition)
+    if version is None:
         raise ApprovalRefused(
             f"{dataset}, snapshot {partition}: no release of it was approved; approve one: synth-pipeline approve {dataset}/VERSION"
         )
+    return require_approved(home, f"{dataset}/{version}", now=now)
+
+
+def _approved_version(home: Home, dataset: str, partition: str) -> str | None:
+    """Version of the release of a snapshot that was decided about last; None where none was.
+
+    Raises:
+        ApprovalRefused: if it is of another snapshot.
+    """
+    place = (dataset, partition, APPROVAL)
+    if not home.released.has(*place):
+        return None
     stored: ApprovedRelease = home.released.read(CODECS[APPROVAL].load, *place)
-    return require_approved(home, f"{dataset}/{stored.version}", now=now)
+    if _snapshot_of(home, dataset, stored.version) != partition:
+        raise ApprovalRefused(
+            f"{dataset}, snapshot {partition}: what is stored names release {stored.version}, of another snapshot; approve one of its own"
+        )
+    return stored.version
+
+
+def _reused_version(home: Home, dataset: str, partition: str) -> str | None:
+    """Version of the earlier release that the walk of a snapshot let stand; None where it made one of its own, or there was no walk."""
+    place = (dataset, partition, "release")
+    if not home.released.has(*place):
+        return None
+    made: Made[Place] = home.released.read(made_loader("release"), *place)
+    return None if _snapshot_of(home, dataset, made.value.name) == partition else made.value.name
+
+
+def _snapshot_of(home: Home, dataset: str, version: str) -> str:
+    return find_release(home, f"{dataset}/{version}").walk.snapshot
 
 
 def save_made(codec: Codec, made: Made[Any], folder: Path) -> None:

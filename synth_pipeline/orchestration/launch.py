@@ -44,6 +44,7 @@ class WalkReport:
         snapshot: partition key of the snapshot.
         run_id: Dagster's run.
         release: folder of the bundle.
+        approval: what the release waits for; where it was to be approved without a person, whether it was, and why not.
         synthetic: the synthetic table as Parquet.
         data_docs: start page of the Data Docs.
         scorecard: scores on real rows; internal.
@@ -64,6 +65,7 @@ class WalkReport:
     snapshot: str
     run_id: str
     release: Place
+    approval: str
     synthetic: Place
     data_docs: Place
     scorecard: Scorecard
@@ -174,6 +176,7 @@ def _report(spec: Spec, home: Home, partition: str, result: dg.ExecuteInProcessR
         snapshot=partition,
         run_id=result.run_id,
         release=read(home.released, "release"),
+        approval=str(shown["release"].get("approval", "as it was: the release in force stands")),
         synthetic=home.released.found(spec.dataset, partition, "synthetic_table") / "data.parquet",
         data_docs=home.released.found(spec.dataset, partition, "data_docs") / "index.html",
         scorecard=read(home.private, "tstr_benchmark"),

@@ -3,7 +3,7 @@
 Belongs here: when, and what of a step's values is released. Does not: layout and sending (integrations).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -108,11 +108,19 @@ def _finding(step: Step, inputs: dict[str, Any], result: object) -> Finding:
     return Finding(
         table=own if step.asset == "synthetic_table" and isinstance(own, DataFrame) else None,
         outcomes=_outcomes(own) if step.asset == "validation_suite" else (),
-        composed_epsilon=None if model is None else model.epsilon,
+        composed_epsilon=_proven(step.asset, model, metadata),
         fingerprint=made[0].origin.fingerprint if made else None,
         walk_id=made[0].origin.walk.walk_id if made else None,
         is_kept=decision in _KEPT and step.asset in _FROM_MODEL,
     )
+
+
+def _proven(asset: str, model: ReleasedModel | None, metadata: Mapping[str, Any]) -> float | None:
+    """What a step's result is proven to lose: a release also what was asked beside its training, as its certificate says."""
+    if asset == "release":
+        stated = getattr(metadata.get("epsilon"), "value", None)
+        return stated if isinstance(stated, float) else None
+    return None if model is None else model.epsilon
 
 
 def _outcomes(value: object) -> tuple[Outcome, ...]:

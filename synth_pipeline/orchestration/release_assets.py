@@ -12,9 +12,10 @@ from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home, Place
 from synth_pipeline.orchestration import display, pictures
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
+from synth_pipeline.orchestration.automatic_approval import approve_without_a_person, what_follows
 from synth_pipeline.orchestration.codecs import Outcomes
 from synth_pipeline.orchestration.drift_assets import Settled, settled
-from synth_pipeline.orchestration.in_force import in_force, note_in_force, prior_release
+from synth_pipeline.orchestration.in_force import in_force, note_in_force, prior_release, require_not_withdrawn
 from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.lineage import column_lineage
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
@@ -40,7 +41,7 @@ def release_assets(spec: Spec) -> list[dg.AssetsDefinition]:
 
 def _release(spec: Spec) -> dg.AssetsDefinition:
     words = (
-        "The bundle: data, schema, certificate, datasheet and report. A candidate until a second person approves it."
+        "The bundle: data, schema, certificate, datasheet and report. A candidate until it is approved by a second key."
     )
     scored = [DatasetKeys(spec.dataset).asset("tstr_benchmark")]
 
@@ -51,6 +52,7 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         kinds={"parquet", "json"},
         upstream=["generator", "synthetic_table", "validation_suite", "privacy_audit"],
         deps=[*scored, *score_deps(spec)],
+        hooks=what_follows(spec),
     )
     def release(  # noqa: PLR0913, PLR0917  (each input and resource is an argument)
         context: dg.AssetExecutionContext,
@@ -67,6 +69,8 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         stages.require_passed(outcomes)
         stages.require_kept(privacy_audit.value)
         found = settled(spec, home, context.partition_key, origin)
+        if found.prior is not None and found.decision.kind in ("reuse", "resample", "refresh"):
+            require_not_withdrawn(home, spec, found.prior)
         record = WalkRecord(context, tracking, origin)
         if found.decision.kind == "reuse" and found.prior is not None:
             place = prior_release(home, spec, found.prior)
@@ -92,12 +96,14 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         record.reported({REPORT: (bundle / REPORT).read_bytes(), **pictures.files(drawn)})
         folder = home.keep_release(bundle)
         _put_in_force(spec, home, found, generator)
+        approval = _approval(home, spec, facts.version)
         pages = _pages(home, spec, context.partition_key, folder)
         tags = {"release": Released(facts.version), "release.folder": Released(str(folder)), **_tags(pages)}
         record.released({"epsilon_composed": Released(facts.composed_epsilon)}, tags)
         entries: dict[str, Entry] = {
             **found.entries,
             **_entries(home, facts, folder, pages, origin),
+            "approval": Released(approval),
             "charged": Released(display.event_table((*found.events, *generator.value.events, *score.events))),
             **{name: Released(picture) for name, picture in pictures.shown(drawn, only=("trust_map",)).items()},
             **record.entries,
@@ -119,7 +125,6 @@ def _entries(
         "epsilon": Released(facts.composed_epsilon),
         "delta": Released(facts.delta),
         "ledger": Released(display.ledger_table(history, origin.reservation)),
-        "approval": Released(_how_to_approve(facts.dataset, facts.version)),
     }
 
 
@@ -142,8 +147,11 @@ def _tags(pages: Mapping[str, str]) -> dict[str, Released[str]]:
     return {name: Released(page) for name, page in pages.items()}
 
 
-def _how_to_approve(dataset: str, version: str) -> str:
-    """What a release waits for, and how it gets it."""
+def _approval(home: Home, spec: Spec, version: str) -> str:
+    """What a release waits for, and how it gets it; or, where no person is to decide, what became of it."""
+    dataset = spec.dataset
+    if spec.release.approval == "auto":
+        return approve_without_a_person(home, spec, f"{dataset}/{version}")
     return (
         "candidate: waits for a second person, with "
         f'`synth-pipeline approve {dataset}/{version} --key KEY --purpose "…"` or from the launchpad of {dataset}/approval'

@@ -9,8 +9,8 @@ from pandas import DataFrame
 
 from synth_pipeline import reserve
 from synth_pipeline import walk as stages
-from synth_pipeline.errors import BudgetRefused, TableError
-from synth_pipeline.integrations.stores import Home
+from synth_pipeline.errors import BudgetRefused, NothingToLearn
+from synth_pipeline.integrations.stores import Home, Place
 from synth_pipeline.orchestration import display
 from synth_pipeline.orchestration.asset_options import Result, charged_stage, gate, walk_asset
 from synth_pipeline.orchestration.drift_assets import drift_deps, settled
@@ -28,6 +28,7 @@ from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
 
 _STANDS = "the release in force stands, with the score that it had"
+_TOO_LATE = "this walk is released without one, and its certificate states all that was asked; a new walk measures one"
 
 
 def has_score(spec: Spec) -> bool:
@@ -81,6 +82,8 @@ def _published_score(spec: Spec) -> dg.AssetsDefinition:
             outcome = before
         elif settled(spec, home, context.partition_key, origin).decision.kind == "reuse":
             outcome = ScoreOutcome(None, _STANDS, table_digest(synthetic_table.value))
+        elif _is_released(spec, home, context.partition_key, origin):
+            outcome = ScoreOutcome(None, _TOO_LATE, table_digest(synthetic_table.value))
         else:
             with charged_stage(spec, context, home):
                 outcome = _measured(spec, home, real_snapshot.value, synthetic_table.value, origin)
@@ -90,6 +93,14 @@ def _published_score(spec: Spec) -> dg.AssetsDefinition:
         )
 
     return published_score
+
+
+def _is_released(spec: Spec, home: Home, snapshot: str, origin: Origin) -> bool:
+    """Whether the walk's release is made: what is asked after it would not be in its certificate."""
+    if not home.released.has(spec.dataset, snapshot, "release"):
+        return False
+    made: Made[Place] = home.released.read(made_loader("release"), spec.dataset, snapshot, "release")
+    return made.origin == origin
 
 
 def _measured(spec: Spec, home: Home, snapshot: Snapshot, synthetic: DataFrame, origin: Origin) -> ScoreOutcome:
@@ -104,10 +115,8 @@ def _measured(spec: Spec, home: Home, snapshot: Snapshot, synthetic: DataFrame, 
         )
         with reserve.given_back_unread(walk):
             return ScoreOutcome(stages.publish_score(walk, snapshot, synthetic), "", digest)
-    except (
-        BudgetRefused,
-        TableError,
-    ) as refusal:  # a full cap, or a synthetic table of one class: both are released facts
+    # A full cap, or a synthetic table of one class: released facts. What else is refused, of held-out rows, ends the step.
+    except (BudgetRefused, NothingToLearn) as refusal:
         return ScoreOutcome(None, str(refusal), digest)
 
 

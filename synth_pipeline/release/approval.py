@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from synth_pipeline.errors import ApprovalRefused, SigningError
 from synth_pipeline.release.envelope import envelope_parts, open_envelope, seal
 from synth_pipeline.release.keys import key_id, public_bytes, public_key_of
-from synth_pipeline.release.statement import APPROVAL_TYPE, CERTIFICATE, STATEMENT_TYPE, is_expired
+from synth_pipeline.release.statement import APPROVAL_TYPE, CERTIFICATE, STATEMENT_TYPE, is_expired, iso_day, read_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,7 +72,7 @@ class Wish:
     def __post_init__(self) -> None:
         needed = "purpose" if self.kind == "approve" else "reason"
         for what, text in ((needed, self.words), ("conditions", self.conditions)):
-            if (what == needed and not text) or not (text.isprintable() and len(text) <= LONGEST_WORDS):
+            if (what == needed and not text) or not _is_one_line(text):
                 least = 1 if what == needed else 0
                 raise SigningError(f"{what}: give {least} to {LONGEST_WORDS} printable characters; it is kept for good")
 
@@ -231,14 +231,14 @@ def read_decision(envelope: bytes, *, where: str) -> Decision:
         SigningError: if it is no statement about a release, or its signature does not hold.
     """
     try:
-        content = json.loads(envelope_parts(envelope, where=where).payload)
+        content = read_json(envelope_parts(envelope, where=where).payload)
         public = content["predicate"]["approver"]["publicKey"].encode()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SigningError(f"{where}: is no signed statement about a release; make one with --sign-only") from None
     opened = open_envelope(envelope, public_key_of(public, where=where), where=where)
     try:
         return _read(opened.statement, opened.key_id, envelope)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise SigningError(f"{where}: is signed, but is no statement about a release; refuse it") from None
 
 
@@ -289,7 +289,9 @@ def require_passed_checks(certificate: Mapping[str, Any], *, name: str) -> None:
     failed = list(predicate["validation"]["blockingFailures"])
     audit = predicate["audit"]
     if failed:
-        raise ApprovalRefused(f"{name}: blocking checks failed: {', '.join(failed)}; make a release that passes them")
+        raise ApprovalRefused(
+            f"{name}: blocking checks failed: {', '.join(map(str, failed))}; make a release that passes them"
+        )
     if isinstance(audit, dict) and audit.get("contradicts"):
         raise ApprovalRefused(f"{name}: its audit contradicts its guarantee; do not hand out anything of that walk")
 
@@ -305,7 +307,7 @@ def parse_expiry(text: str) -> date:
         datetime.date(2026, 12, 31)
     """
     try:
-        return date.fromisoformat(text)
+        return iso_day(text)
     except ValueError:
         raise SigningError(f"expires: {text!r} is no date; give the last day, such as 2026-12-31") from None
 
@@ -360,10 +362,17 @@ def _read(statement: Mapping[str, Any], key: str, envelope: bytes) -> Decision:
         raise ValueError("another kind of statement")
     if kind not in ("approve", "withdraw") or not all(isinstance(text, str) for text in texts):
         raise ValueError("a field of another type")
-    until, at = None if expires is None else date.fromisoformat(expires), datetime.fromisoformat(predicate["decidedAt"])
+    if not (words and _is_one_line(words) and _is_one_line(conditions)) or predicate["approver"]["keyid"] != key:
+        raise ValueError("words that no command would sign, or the name of another key")
+    until, at = None if expires is None else iso_day(expires), datetime.fromisoformat(predicate["decidedAt"])
     if at.tzinfo is None:
         raise ValueError("a time without its offset")
-    return Decision(kind, subject, key, words, conditions, until, at, envelope)
+    return Decision(kind, subject, key, words, conditions, until, at.astimezone(UTC), envelope)
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether a text may be shown and kept: a terminal or a page acts on nothing in it."""
+    return text.isprintable() and len(text) <= LONGEST_WORDS
 
 
 def _decision_or_none(envelope: bytes) -> Decision | None:

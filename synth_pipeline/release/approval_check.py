@@ -12,7 +12,15 @@ from synth_pipeline.errors import SigningError
 from synth_pipeline.release.certificate_check import Certificate
 from synth_pipeline.release.envelope import envelope_parts, open_envelope
 from synth_pipeline.release.keys import key_id, public_key_of
-from synth_pipeline.release.statement import APPROVAL, APPROVAL_TYPE, CERTIFICATE, STATEMENT_TYPE, Fault, is_expired
+from synth_pipeline.release.statement import (
+    APPROVAL,
+    APPROVAL_TYPE,
+    CERTIFICATE,
+    STATEMENT_TYPE,
+    Fault,
+    is_expired,
+    shown_name,
+)
 
 _TEXTS = ("release", "decision", "requester", "purpose", "decidedAt")
 
@@ -83,7 +91,7 @@ def _faults(statement: Mapping[str, Any], signer: str, about: Approved) -> Itera
         yield "was made with the requester's own key; a release takes two"
     predicate = statement.get("predicate")
     if isinstance(predicate, dict) and predicate.get("decision") == "withdraw":
-        yield f"withdraws the release: {predicate.get('reason')}; do not use it any more"
+        yield f"withdraws the release: {shown_name(str(predicate.get('reason')))}; do not use it any more"
         return
     if not isinstance(predicate, dict) or not all(isinstance(predicate.get(name), str) for name in _TEXTS):
         yield f"does not state {', '.join(_TEXTS)}"

@@ -4,7 +4,6 @@ Belongs here: reading a certificate as a checked value, and the metadata that re
 certificate is made (certificate).
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from synth_pipeline.release.statement import (
     STATEMENT_TYPE,
     Fault,
     claim_digest,
+    read_json,
     shown_name,
 )
 
@@ -63,7 +63,7 @@ def read_certificate(text: bytes) -> Certificate | None:
         text: content of certificate.json, or the payload that was signed.
     """
     try:
-        content: dict[str, Any] = json.loads(text)
+        content: dict[str, Any] = read_json(text)
         subjects = {str(item["name"]): str(item["digest"]["sha256"]) for item in content["subject"]}
         predicate: dict[str, Any] = content["predicate"]
         words = {key: str(predicate[key]) for key in ("unit", "neighbours", "dataset", "version")}

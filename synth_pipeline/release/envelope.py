@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_pipeline.errors import SigningError
 from synth_pipeline.release.keys import key_id
+from synth_pipeline.release.statement import read_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -95,7 +96,7 @@ def open_envelope(envelope: bytes, key: "Ed25519PublicKey", *, where: str) -> Op
     except InvalidSignature:
         raise SigningError(f"{where}: the signature does not hold; refuse it") from None
     try:
-        statement = json.loads(payload)
+        statement = read_json(payload)
     except (ValueError, RecursionError):
         statement = None
     if not isinstance(statement, dict):
@@ -110,7 +111,7 @@ def envelope_parts(envelope: bytes, *, where: str) -> Parts:
         SigningError: if it is no envelope of one signature.
     """
     try:
-        content = json.loads(envelope)
+        content = read_json(envelope)
         (entry,) = content["signatures"]
         payload, signature = (base64.b64decode(text, validate=True) for text in (content["payload"], entry["sig"]))
         name = entry["keyid"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PUBLIC_SUFFIX = ".pub"
 SHORTEST_PASSPHRASE = 12
 _KEY_ID_DIGITS = 32
+_LONGEST_KEY = 2**16
 
 
 def new_key(path: Path, passphrase: str) -> Path:
@@ -166,7 +167,8 @@ def key_id(key: "Ed25519PublicKey") -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:  # what is longer is no key, and a device may have no end
+            return file.read(_LONGEST_KEY)
     except OSError as error:
         raise SigningError(f"{path}: the key cannot be read ({type(error).__name__}); check the path") from None
 

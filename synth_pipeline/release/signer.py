@@ -46,7 +46,7 @@ class Signer:
         Raises:
             SigningError: if the key cannot be read, or the passphrase does not open it.
         """
-        return key_id(self._key().public_key())
+        return key_id(self.private_key().public_key())
 
     @property
     def public_text(self) -> bytes:
@@ -55,7 +55,7 @@ class Signer:
         Raises:
             SigningError: as `key_id` does.
         """
-        return public_bytes(self._key().public_key())
+        return public_bytes(self.private_key().public_key())
 
     def seal(self, payload: bytes) -> bytes:
         """The envelope of a statement: always the same text for the same statement, for Ed25519 draws nothing.
@@ -63,9 +63,14 @@ class Signer:
         Raises:
             SigningError: as `key_id` does.
         """
-        return seal(payload, self._key())
+        return seal(payload, self.private_key())
 
-    def _key(self) -> "Ed25519PrivateKey":
+    def private_key(self) -> "Ed25519PrivateKey":
+        """The key itself, read now; for a statement that carries its public half. Keep it nowhere.
+
+        Raises:
+            SigningError: as `key_id` does.
+        """
         passphrase = self.passphrase
         if self.passphrase_path is not None:
             passphrase = read_passphrase(self.passphrase_path, is_mounted=self.is_mounted)

@@ -47,6 +47,10 @@ CANDIDATE = "candidate"
 """What a certificate says of its approval: it is written before anybody approves."""
 
 
+LARGEST_STATEMENT = 64 * 2**20
+"""Bytes of the largest certificate or envelope that is read; what is larger is none of this program's."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that is wrong with a bundle.
@@ -82,14 +86,36 @@ def is_expired(expires: str | None, now: datetime) -> bool:
         now: the time, with its zone.
 
     Raises:
-        ValueError: if it is no ISO date.
+        ValueError: if it is no such date, spelt in this one way.
 
     Example:
         >>> from datetime import UTC
         >>> [is_expired("2027-01-31", datetime(2027, month, day, tzinfo=UTC)) for month, day in ((1, 31), (2, 1))]
         [False, True]
     """
-    return expires is not None and now.astimezone(UTC).date() > date.fromisoformat(expires)
+    return expires is not None and now.astimezone(UTC).date() > iso_day(expires)
+
+
+def iso_day(text: str) -> date:
+    """A day from its one spelling, such as `2027-01-31`; other readers may take `2027-W04-7` for something else, or for nothing.
+
+    Raises:
+        ValueError: if it is spelt in another way, or is no day.
+    """
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError("another spelling of a day")
+    return day
+
+
+def read_json(text: bytes) -> Any:
+    """What a signed text says, if every reader of JSON reads it alike: UTF-8, no name twice in an object, no NaN and no infinity.
+
+    Raises:
+        ValueError: if it is none, or readers may differ about it.
+        RecursionError: if it is nested too deep.
+    """
+    return json.loads(text.decode(), object_pairs_hook=_named_once, parse_constant=_refuse_constant)
 
 
 def claim_digest(claimed: Mapping[str, Any]) -> str:
@@ -103,3 +129,14 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise ValueError("a name twice in an object")
+    return named
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

@@ -1,7 +1,7 @@
 """Offline check of a bundle: its requester signed its certificate, every file is the one named there, and a second key approved it.
 
-Belongs here: what a stranger runs, who has the folder and public keys alone. Does not: who may approve, or withdrawals after the bundle was handed out, which no copy
-can know of. It loads cryptography and pyarrow, and nothing else that is not in the standard library.
+Belongs here: what a stranger runs, who has the folder and public keys alone. Does not: who may approve, or withdrawals after the bundle
+was handed out, which no copy can know of. It loads cryptography and pyarrow, and nothing else that is not in the standard library.
 
 Nothing is believed before what vouches for it: the certificate is read from the signed payload, and data.parquet is opened only after its
 digest was found to be the one that is named.
@@ -29,9 +29,19 @@ from synth_pipeline.release.approval_check import Approved, PublicKey, check_app
 from synth_pipeline.release.certificate_check import Certificate, data_faults, form_faults, read_certificate
 from synth_pipeline.release.envelope import envelope_parts, open_envelope
 from synth_pipeline.release.keys import key_id, public_key_of
-from synth_pipeline.release.statement import APPROVAL, CERTIFICATE, DATA, SEALS, SIGNATURE, Fault, file_digest
+from synth_pipeline.release.statement import (
+    APPROVAL,
+    CERTIFICATE,
+    DATA,
+    LARGEST_STATEMENT,
+    SEALS,
+    SIGNATURE,
+    Fault,
+    file_digest,
+)
 
 _UNREADABLE = "cannot be read as a certificate"
+_THERE = ("is no plain file", "cannot be read (", "is larger than")
 NOT_CHECKED = "not checked: give --approver"
 
 
@@ -78,9 +88,10 @@ def verify_bundle(
     if approver is not None:
         public_key_of(approver.text, where=approver.name)
     files, faults = _files_in(folder)
-    payload, signing = _signed_payload(files, key)
-    faults += signing
-    text = payload if payload is not None else _content(files, CERTIFICATE)
+    seals, unread = _seals_in(files)
+    payload, signing = _signed_payload(seals, key)
+    faults += [*unread, *signing]
+    text = payload if payload is not None else seals.get(CERTIFICATE)
     certificate = read_certificate(text) if text is not None else None
     if certificate is None:
         faults += [] if text is None else [Fault(CERTIFICATE, _UNREADABLE)]
@@ -94,7 +105,7 @@ def verify_bundle(
         frozenset({requester, certificate.signed_by or requester}),
         now or datetime.now(UTC),
     )
-    found, approval, words = _approval(files, approver, about)
+    found, approval, words = _approval(seals.get(APPROVAL), approver, about)
     faults += found
     return Verified(_in_order(faults), certificate if payload is not None else None, approval, words)
 
@@ -109,12 +120,15 @@ def verify_digests(folder: Path) -> list[str]:
         folder: a release.
     """
     files, faults = _files_in(folder)
-    text = _content(files, CERTIFICATE)
+    seals, unread = _seals_in(files)
+    faults += unread
+    text = seals.get(CERTIFICATE)
     certificate = read_certificate(text) if text is not None else None
     if certificate is None:
-        return [str(Fault(CERTIFICATE, "missing" if text is None else _UNREADABLE))]
+        faults.append(Fault(CERTIFICATE, "missing" if text is None else _UNREADABLE))
+        return [str(fault) for fault in _in_order(faults)]
     faults += _content_faults(files, certificate)
-    faults += _sealing_faults(files, text or b"", certificate)
+    faults += _sealing_faults(seals.get(SIGNATURE), text or b"", certificate)
     return [str(fault) for fault in _in_order(faults)]
 
 
@@ -156,11 +170,31 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[Fault]]:
     return plain, [Fault(name, "is no plain file; a bundle holds no links and no folders") for name in strange]
 
 
-def _signed_payload(files: Mapping[str, Path], key: PublicKey) -> tuple[bytes | None, list[Fault]]:
+def _seals_in(files: Mapping[str, Path]) -> tuple[dict[str, bytes], list[Fault]]:
+    """Certificate, signature and approval, as far as they are there and can be read; each is small, and a larger one is not read."""
+    seals: dict[str, bytes] = {}
+    faults: list[Fault] = []
+    for name in SEALS:
+        if name not in files:
+            continue
+        try:
+            with files[name].open("rb") as file:
+                content = file.read(LARGEST_STATEMENT + 1)
+        except OSError as error:
+            faults.append(Fault(name, f"cannot be read ({type(error).__name__})"))
+            continue
+        if len(content) > LARGEST_STATEMENT:
+            faults.append(Fault(name, f"is larger than {LARGEST_STATEMENT >> 20} MiB, which none of this program's is"))
+            continue
+        seals[name] = content
+    return seals, faults
+
+
+def _signed_payload(seals: Mapping[str, bytes], key: PublicKey) -> tuple[bytes | None, list[Fault]]:
     """What the key signed, or None; and the faults of signature and certificate.json."""
-    text = _content(files, CERTIFICATE)
+    text = seals.get(CERTIFICATE)
     missing = [Fault(CERTIFICATE, "missing")] if text is None else []
-    envelope = _content(files, SIGNATURE)
+    envelope = seals.get(SIGNATURE)
     if envelope is None:
         return None, [*missing, Fault(SIGNATURE, "missing: nothing says who made this bundle")]
     public = public_key_of(key.text, where=key.name)
@@ -176,9 +210,8 @@ def _signed_payload(files: Mapping[str, Path], key: PublicKey) -> tuple[bytes | 
     return payload, [*missing, *changed]
 
 
-def _sealing_faults(files: Mapping[str, Path], text: bytes, certificate: Certificate) -> Iterator[Fault]:
+def _sealing_faults(envelope: bytes | None, text: bytes, certificate: Certificate) -> Iterator[Fault]:
     """Whether there is a signature where the certificate says so, over the certificate and by the key that it names."""
-    envelope = _content(files, SIGNATURE)
     if (envelope is None) != (certificate.signed_by is None):
         yield Fault(SIGNATURE, "missing" if envelope is None else "is there, though the certificate says unsigned")
     if envelope is None or certificate.signed_by is None:
@@ -200,7 +233,9 @@ def _content_faults(files: Mapping[str, Path], certificate: Certificate) -> Iter
         path = files.get(name)
         if path is None:
             yield Fault(name, "missing")
-        elif _digest(path) != digest:
+        elif (found := _digest(path)) is None:
+            yield Fault(name, "cannot be read")
+        elif found != digest:
             yield Fault(name, "differs from what the certificate names")
         elif name == DATA:
             yield from data_faults(path, certificate)
@@ -210,9 +245,8 @@ def _content_faults(files: Mapping[str, Path], certificate: Certificate) -> Iter
 
 
 def _approval(
-    files: Mapping[str, Path], approver: PublicKey | None, about: Approved
+    envelope: bytes | None, approver: PublicKey | None, about: Approved
 ) -> tuple[tuple[Fault, ...], Mapping[str, Any] | None, str]:
-    envelope = _content(files, APPROVAL)
     if envelope is None:
         missing = (Fault(APPROVAL, "missing: nobody approved this bundle, or the approval was taken out"),)
         return missing if approver else (), None, "none: a candidate, which nobody approved"
@@ -220,14 +254,6 @@ def _approval(
         return (), None, NOT_CHECKED
     faults, predicate = check_approval(envelope, approver, about)
     return faults, predicate, "does not hold" if faults else "approved"
-
-
-def _content(files: Mapping[str, Path], name: str) -> bytes | None:
-    """A file's bytes; None where it is missing or cannot be read."""
-    try:
-        return files[name].read_bytes() if name in files else None
-    except OSError:
-        return None
 
 
 def _digest(path: Path) -> str | None:
@@ -238,6 +264,6 @@ def _digest(path: Path) -> str | None:
 
 
 def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
-    """Each fault once, in the order in which it was found; a link in a file's place is not missing as well."""
-    strange = {fault.file for fault in faults if fault.words.startswith("is no plain file")}
+    """Each fault once, in the order in which it was found; what is there and is of no use is not missing as well."""
+    strange = {fault.file for fault in faults if fault.words.startswith(_THERE)}
     return tuple(dict.fromkeys(one for one in faults if one.file not in strange or not one.words.startswith("missing")))

@@ -16,6 +16,7 @@ Series: TypeAlias = Literal["reference", "synthetic", "holdout", "baseline"]
 MOST_CATEGORIES = 20
 MOST_BINS = 40
 MOST_NUMBERED_COLUMNS = 14
+_LEAST_SEEN = 0.0005  # less is written as 0.0 %
 
 
 @dataclass(frozen=True)
@@ -220,10 +221,11 @@ class TrustChart:
 
 
 def fewer_categories(bars: Sequence[Bar], *, most: int = MOST_CATEGORIES) -> tuple[Bar, ...]:
-    """The largest categories in their order, and the others added up as one bar."""
+    """The largest categories in their order, and the others added up as one bar: also those that would be drawn as 0.0 %."""
     if len(bars) <= most:
         return tuple(bars)
-    kept = set(np.argsort([-bar.value for bar in bars], kind="stable")[: most - 1].tolist())
+    largest = np.argsort([-bar.value for bar in bars], kind="stable")[: most - 1].tolist()
+    kept = {index for index in largest if _is_seen(bars[index])} or set(largest)
     others = [bar for index, bar in enumerate(bars) if index not in kept]
     return (
         *(bars[index] for index in sorted(kept)),
@@ -250,6 +252,11 @@ def shortened(text: str, most: int = 20) -> str:
         return text
     tail = (most - 1) // 2
     return f"{text[: most - 1 - tail]}…{text[-tail:]}"
+
+
+def _is_seen(bar: Bar) -> bool:
+    """Whether a bar or one of its marks is long enough to be told from nothing."""
+    return max(bar.value, *(marker.value for marker in bar.markers), 0.0) >= _LEAST_SEEN
 
 
 def _joined(bars: Sequence[Bar]) -> Bar:

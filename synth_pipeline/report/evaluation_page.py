@@ -16,6 +16,7 @@ from synth_pipeline.report.comparison import Tables, association_maps, compare_c
 from synth_pipeline.report.group_chart import group_parts, rare_charts
 from synth_pipeline.report.page import render
 from synth_pipeline.report.pair_table import worst_pairs
+from synth_pipeline.report.score_words import score_words
 from synth_pipeline.spec import Spec
 
 _LEARNERS = {"gradient_boosting": "gradient boosting", "linear": "linear model"}
@@ -65,9 +66,11 @@ def score_content(card: Scorecard, tables: Tables, spec: Spec) -> dict[str, Any]
     """
     charts = [compare_column(tables, name, column) for name, column in spec.modelled.items()]
     maps = association_maps(tables, spec)
+    lines = summary_lines(card)
     return {
         "card": card,
-        "lines": summary_lines(card),
+        "lines": lines,
+        "score_words": score_words(" ".join(" ".join(line) for line in lines)),
         "charts": sorted(charts, key=lambda chart: -chart.distance),
         "fidelity_charts": list(_fidelity_charts(card)),
         "utility_charts": list(_utility_charts(card.tstr)) if card.tstr else [],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.report.page import render
+from synth_pipeline.report.score_words import score_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,16 @@ def frontier_html(
         All of it is released: whoever calls hands over post-processing of a release.
     """
     plots = [(curve.title, curve.hint, _svg(curve, number)) for number, curve in enumerate(curves)]
-    return render("frontier.html.j2", facts=facts, plots=plots, sentences=sentences, table=table, notes=notes)
+    named = score_words(" ".join(curve.title for curve in curves))
+    return render(
+        "frontier.html.j2",
+        facts=facts,
+        plots=plots,
+        sentences=sentences,
+        table=table,
+        notes=notes,
+        score_words=named,
+    )
 
 
 def _svg(curve: Curve, number: int) -> str:

@@ -12,8 +12,29 @@ from typing import Any
 from synth_pipeline.report.lineage_graph import WIDTH, chain_graph, column_graph
 from synth_pipeline.report.page import render
 
+LINK_WORDS: Mapping[str, str] = {
+    "dagsterRun": "Dagster run",
+    "dagster.run": "Dagster, page of the run",
+    "mlflowRun": "MLflow run",
+    "mlflowModel": "MLflow model",
+    "mlflow_run": "MLflow, page of the run",
+    "data_docs": "Data Docs",
+    "report": "report",
+    "release": "release",
+}
+"""What a link of a release is called on pages and terminals, by its name in the files; `named_links` keeps names that it lacks."""
+
 _SIGNS = {"verified": "✓", "missing": "–", "contradicts": "✗"}
 _MARKS = {"verified": "good", "missing": "muted", "contradicts": "bad"}
+
+
+def named_links(chain: Mapping[str, Any]) -> dict[str, str]:
+    """The runs and pages of a release under the names that people read.
+
+    Args:
+        chain: a release's lineage, as `ReleaseChain.to_json` gives it.
+    """
+    return {LINK_WORDS.get(name, name): place for name, place in {**chain["links"], **chain["stored_links"]}.items()}
 
 
 def lineage_page(chain: Mapping[str, Any]) -> str:
@@ -42,7 +63,7 @@ def lineage_page(chain: Mapping[str, Any]) -> str:
         hop_graph=chain_graph(chain["hops"]),
         graph=column_graph(chain["columns"], chain["generator"]["kind"]),
         width=WIDTH,
-        links={**chain["links"], **chain["stored_links"]},
+        links=named_links(chain),
     )
 
 

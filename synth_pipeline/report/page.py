@@ -1,6 +1,6 @@
 """Rendering: templates of this package to self-contained HTML."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,17 @@ def moment_text(value: datetime) -> str:
     return value.date().isoformat() if value.time() == datetime.min.time() else value.isoformat(" ", "minutes")
 
 
+def stamp_text(stamp: str) -> str:
+    """A moment as files hold it, to the minute and in UTC, for people.
+
+    Example:
+        >>> stamp_text("2026-11-22T20:43:10+01:00")
+        '2026-11-22 19:43 UTC'
+    """
+    moment = datetime.fromisoformat(stamp)
+    return f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%d %H:%M} UTC"
+
+
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -46,4 +57,5 @@ def _environment() -> "Environment":
     )
     environment.filters["short"] = number_text
     environment.filters["middle"] = shortened
+    environment.filters["moment"] = stamp_text
     return environment

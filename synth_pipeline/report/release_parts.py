@@ -76,7 +76,7 @@ def mechanism_lines(facts: ReleaseFacts) -> list[MechanismLine]:
 def plain_words(facts: ReleaseFacts) -> list[tuple[str, str]]:
     """Each kind of mechanism that ran, with one sentence about it."""
     kinds = dict.fromkeys(str(event["kind"]) for event in facts.events)
-    return [(kind.replace("_", " "), _PLAIN[kind]) for kind in kinds if kind in _PLAIN]
+    return [(kind.replace("_", " ").replace("gaussian", "Gaussian"), _PLAIN[kind]) for kind in kinds if kind in _PLAIN]
 
 
 def budget_chart(parts: Sequence[BudgetPart], facts: ReleaseFacts) -> AmountChart:

@@ -11,9 +11,11 @@ from synth_pipeline.privacy.gate import mark_private
 from synth_pipeline.snapshot.check import check_schema
 from synth_pipeline.snapshot.dtypes import physical_dtypes
 from synth_pipeline.snapshot.fingerprint import fingerprint
+from synth_pipeline.snapshot.held import column_values
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.snapshot.unit import bound_contributions, holdout_rows, refuse_empty_side
 from synth_pipeline.spec import Spec
+from synth_pipeline.table.column import FloatColumn, IntegerColumn
 from synth_pipeline.table.native import NULL, NativeTable
 from synth_pipeline.table.person import PERSON_ROWS
 
@@ -47,8 +49,8 @@ class Snapshot:
     """A table as the walk uses it; private, but for the fingerprint and the dtypes.
 
     Attributes:
-        train: rows to train on.
-        holdout: rows kept for evaluation, or None where none were asked for.
+        train: rows to train on; infinite numbers are put at the end of the declared range.
+        holdout: rows kept for evaluation, likewise, or None where none were asked for.
         native: native codes of `train`.
         fingerprint: keyed HMAC of the whole table as it came.
         dtypes: physical dtypes of the table, in table order.
@@ -96,9 +98,10 @@ def take_snapshot(frame: pd.DataFrame, spec: Spec, *, key: bytes, holdout: bool,
         refuse_empty_side(held[kept])
     trained = kept & ~held
     counts = PrivateCounts(len(frame), int((~kept).sum()), int(trained.sum()), int(held.sum()), clipped)
+    table = _finite(frame, spec)
     return Snapshot(
-        train=frame.loc[trained].reset_index(drop=True) if not trained.all() else frame.reset_index(drop=True),
-        holdout=frame.loc[held].reset_index(drop=True) if holdout else None,
+        train=table.loc[trained].reset_index(drop=True) if not trained.all() else table.reset_index(drop=True),
+        holdout=table.loc[held].reset_index(drop=True) if holdout else None,
         native=with_person_rows(_only_seen(native.take(np.flatnonzero(trained))), spec.privacy.unit.max_rows),
         fingerprint=fingerprint(frame, spec, key=key),
         dtypes=physical_dtypes(frame),
@@ -115,6 +118,23 @@ def with_person_rows(native: NativeTable, most_rows: int) -> NativeTable:
         return native
     numbers = np.minimum(np.bincount(native.units)[native.units], most_rows) if native.rows else native.units
     return replace(native, columns={**native.columns, PERSON_ROWS: (numbers - 1).astype(np.int16)})
+
+
+def _finite(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """The table with infinite numbers at that end of the declared range which they lie beyond.
+
+    Where a column says `on_outside: clip` they are let in, and a benchmark would refuse the whole table for one of them: what became of a
+    walk, after its charges, would tell that somebody has one.
+    """
+    bounded: dict[str, pd.Series] = {}
+    for name, column in spec.modelled.items():
+        if not isinstance(column, (IntegerColumn, FloatColumn)):
+            continue
+        values = column_values(frame, name)
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(numbers).any():
+            bounded[name] = values.mask(np.isposinf(numbers), column.max).mask(np.isneginf(numbers), column.min)
+    return frame.assign(**bounded) if bounded else frame
 
 
 def _only_seen(native: NativeTable) -> NativeTable:

@@ -194,13 +194,6 @@ class Spec(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _only_what_is_built(self) -> "Spec":
-        for key, is_asked, remedy in (("release.approval: auto", self.release.approval == "auto", "use manual"),):
-            if is_asked:
-                raise ValueError(f"{key}: not built yet; {remedy}")
-        return self
-
     @property
     def determined(self) -> dict[str, str]:
         """The columns that are declared to be functions of another one, and that other column."""

@@ -56,6 +56,7 @@ def test_every_fault_is_told_by_type_and_place(faulty):
         "real_snapshot (its store): stopped by TypeError",
         "real_snapshot (its store): stopped by EOFError",
         "tstr_benchmark: stopped by MemoryError",
+        "published_score: stopped by RustPanic",
         "data: some rows, some rows of some people, some rows are null",
         "categories__ward",
     ):

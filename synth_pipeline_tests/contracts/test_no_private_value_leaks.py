@@ -12,13 +12,18 @@ import pytest
 from synth_pipeline_tests.marked_walk import COUNTS, MARKERS, ROWS, Trace, contents, exact
 
 COMMANDS = {
+    "keys of who asks": "keys new --out home/keys/requester.key --passphrase-file home/keys/requester.passphrase --json",
+    "keys of who approves": "keys new --out officer.key --passphrase-file officer.passphrase --json",
     "fit": "fit --spec marked.yaml --data raw/first.parquet --out model",
     "fit of a bad table": "fit --spec marked.yaml --data raw/bad.parquet --out model2",
     "sample": "sample model --rows 300 --out rows.parquet --where income>=0 --json",
     "walk": "run marked --snapshot raw/first.parquet --json",
+    "approval": "approve marked --key officer.key --passphrase-file officer.passphrase --purpose teaching --json",
+    "lineage": "lineage marked --html lineage.html --json",
+    "rebalancing": "rebalance model --rows 300 --by ward --out balanced.parquet --json",
     "walk of a bad table": "run marked --snapshot raw/bad.parquet --json",
 }
-EXIT_CODES = {"fit": 0, "fit of a bad table": 2, "sample": 0, "walk": 0, "walk of a bad table": 2}
+EXIT_CODES = {name: 2 if "bad table" in name else 0 for name in COMMANDS}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +34,10 @@ def codes() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory, codes) -> Trace:
     trace = Trace.prepare(tmp_path_factory.mktemp("marked"))
+    for file in ("home/keys/requester.passphrase", "officer.passphrase"):
+        (trace.folder / file).parent.mkdir(mode=0o700, exist_ok=True)
+        (trace.folder / file).write_text("a dozen words that nobody guesses\n")
+        (trace.folder / file).chmod(0o600)
     for name, command in COMMANDS.items():
         codes[name] = trace.run(name, ["-m", "synth_pipeline", *command.split()])
     return trace
@@ -49,10 +58,23 @@ def test_the_runs_left_every_kind_of_record_to_search(trace):
         "home/released/",
         "home/releases/",
         "data_docs",
+        "home/openlineage/events.jsonl",
+        "home/keys/",
+        "/report/",
+        "/approval",
+        "lineage.json",
+        "trust_map.json",
+        "card.json",
+        "published_score/score.json",
         "model/",
         "said/",
     ):
         assert any(part in name for name in names), part
+    kept = {path.name for path in trace.private.rglob("*")}
+    assert {"internal_report.html", "attacks.json", "scorecard.json"} <= kept
+    assert not {"internal_report.html", "attacks.json", "attacks.html", "scorecard.json"} & {
+        name.rpartition("/")[2] for name in names
+    }
 
 
 @pytest.mark.parametrize("marker", MARKERS)

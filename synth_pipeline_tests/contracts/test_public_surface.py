@@ -33,6 +33,7 @@ COMMANDS = {
         "--model",
         "--table",
         "--spec",
+        "--released",
         "--epsilons",
         "--repeats",
         "--rows",

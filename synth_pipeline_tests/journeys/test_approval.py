@@ -14,7 +14,7 @@ from synth_pipeline.integrations.approvals import reservation_of
 from synth_pipeline.integrations.mlflow import walk_run
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.orchestration.approval_events import catch_up
-from synth_pipeline.orchestration.approval_sensor import approval_sensor, is_settled
+from synth_pipeline.orchestration.approval_sensor import LONGEST_REST, approval_sensor, is_settled
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.failures import failure_of
@@ -243,8 +243,10 @@ def test_the_sensor_completes_what_a_command_left_undone_and_then_looks_no_more(
     assert (home.releases / first / "approval").is_file()
     done = tick(away.cursor, tracking_of(home))
     assert alias_of(home) == "1"
+    assert load_approved(home, "clinic", FIRST).purpose == "teaching"  # what was put in the place of its value is gone
     entries = open_ledger(home.ledger).head().entries
     assert is_settled(done.cursor, entries=entries, now=datetime.now(UTC))
+    assert not is_settled(done.cursor, entries=entries, now=datetime.now(UTC) + LONGEST_REST)
     assert not is_settled(done.cursor, entries=entries + 1, now=datetime.now(UTC))
 
 

@@ -4,14 +4,18 @@ import csv
 import json
 from dataclasses import asdict
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from synth_pipeline.cli import main
+from synth_pipeline.cli.frontier import _require_released
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.in_force import note_in_force
 from synth_pipeline.privacy.ledger import WalkKey, open_ledger
 from synth_pipeline.release.origin import release_version
+from synth_pipeline.release.statement import METADATA_PREFIX
 from synth_pipeline.walk import fit
 from synth_pipeline_tests.toy_table import toy_frame, toy_spec
 
@@ -120,6 +124,28 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(home, capsys, options, wor
     assert len(said.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["private.parquet", "private.csv", "nowhere.parquet"])
+def test_a_table_that_does_not_state_a_guarantee_is_not_taken_for_a_released_one(home, capsys, tmp_path, name):
+    """Its scores would be exact, uncharged, and written down as free to show."""
+    private = tmp_path / name
+    if name == "private.parquet":
+        toy_frame(900).to_parquet(private)
+    elif name == "private.csv":
+        toy_frame(900).to_csv(private, index=False)
+    options = ["--table", str(private), "--spec", str(home.folder / "toy.yaml"), "--out", str(tmp_path / "out")]
+    assert main(["frontier", *options]) == 2
+    assert "does not state that it is released" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_a_bundle_states_it_itself(tmp_path):
+    path = tmp_path / "data.parquet"
+    table = pa.Table.from_pandas(toy_frame(900), preserve_index=False)
+    own = {METADATA_PREFIX + "certificate_digest": "0" * 64}
+    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **own}), path)
+    _require_released(path)
+
+
 def test_a_generator_that_a_later_walk_replaced_is_not_taken_for_the_release_in_force(home, capsys, tmp_path):
     other = Home.at(tmp_path).make()
     note = {"version": "s1-00000000", "snapshot": "s1"}
@@ -140,7 +166,7 @@ def test_a_generator_that_a_later_walk_replaced_is_not_taken_for_the_release_in_
 def test_a_released_table_alone_is_enough_and_a_model_too(home, capsys):
     spec, table = str(home.folder / "toy.yaml"), str(home.folder / "data.parquet")
     grid = ("--epsilons", "1,5", "--repeats", "2", "--json")
-    assert main(["frontier", "--table", table, "--spec", spec, *grid]) == 0
+    assert main(["frontier", "--table", table, "--spec", spec, "--released", *grid]) == 0
     alone = json.loads(capsys.readouterr().out)
     assert (alone["rows"], alone["simulated_rows"]) == (600, 480)
     assert alone["points"][0]["simulated_epsilon"] > 1

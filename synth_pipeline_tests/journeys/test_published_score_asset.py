@@ -72,6 +72,21 @@ def test_the_certificate_states_it_with_its_event(walked):
     assert [event["stage"] for event in predicate["mechanisms"]][-1] == "published_score"
 
 
+def test_lineage_events_state_of_a_release_what_its_certificate_does(walked):
+    """Not what its training alone lost."""
+    place, report = walked
+    lines = (place.home.folder / "openlineage" / "events.jsonl").read_text().splitlines()
+    ended = [event for event in map(json.loads, lines) if event["eventType"] == "COMPLETE"]
+    stated = {
+        output["name"]: output["facets"]["synthPipeline_differentialPrivacy"]["composedEpsilon"]
+        for event in ended
+        for output in event["outputs"]
+        if "synthPipeline_differentialPrivacy" in output["facets"]
+    }
+    assert stated["clinic/release"] == pytest.approx(report.epsilon)
+    assert stated["clinic/generator"] < stated["clinic/release"]
+
+
 def test_made_again_it_is_the_same_score_and_charges_nothing(walked):
     place, _ = walked
     head = open_ledger(place.home.ledger).head()
@@ -95,6 +110,23 @@ def test_a_table_sampled_anew_goes_without_the_score_of_the_one_before_and_keeps
     assert open_ledger(place.home.ledger).head() == head
     assert not isinstance(failure, LedgerError)
     assert report.release.is_dir()
+
+
+def test_a_walk_that_is_released_without_a_score_measures_none_afterwards(tmp_path):
+    """It would be charged and shown, and the certificate would not state it."""
+    place = make_place(tmp_path, **PUBLISHING)
+    place.put("visits", clinic_rows(500))
+    spec = build_spec(place)
+    names = [key.path[-1] for key in KEYS.assets_of(spec) if key.path[-1] not in {"published_score", "internal_report"}]
+    with open_instance(place.home) as instance:
+        instance.add_dynamic_partitions(KEYS.partitions_name, ["visits"])
+    result, failure = again(place, names)
+    assert failure is None, failure
+    head = open_ledger(place.home.ledger).head()
+    result, failure = again(place, ["published_score"])
+    assert failure is None, failure
+    assert shown(result)["score"].startswith("not measured: this walk is released without one")
+    assert open_ledger(place.home.ledger).head() == head
 
 
 def test_a_cap_without_room_for_it_leaves_a_release_without_it(tmp_path):

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.benchmark.published import COLUMN, PublishedScore, measure_score, predictions
-from synth_pipeline.errors import SpecError, TableError
+from synth_pipeline.errors import LedgerError, NothingToLearn, SpecError, TableError
 from synth_pipeline.generate.plan import SCORE_STAGE, budget_of, make_plan
 from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.native import NULL
 from synth_pipeline_tests.audited_table import audited_frame, audited_spec
@@ -166,3 +168,103 @@ def test_a_table_without_two_classes_is_refused():
 def test_publishing_does_not_part_releases_that_are_otherwise_alike():
     assert SPEC.learnt_digest == publishing(benchmark={"target": "ill"}).learnt_digest
     assert SPEC.digest != publishing(benchmark={"target": "ill"}).digest
+
+
+def test_what_cannot_be_learnt_is_known_before_a_held_out_row_is_looked_at():
+    """So the reason may be told: it is the same whatever the holdout is."""
+    one_class = MADE.assign(ill=True)
+    for held in (HELD, HELD.head(0), HELD.assign(fee=np.inf)):
+        with pytest.raises(NothingToLearn, match="no two classes of 'ill'"):
+            predictions(one_class, held, SPEC)
+
+
+def test_what_is_refused_of_held_out_rows_is_no_reason_that_may_be_told():
+    with pytest.raises(TableError, match="holdout: column 'fee' holds infinite values") as refused:
+        predictions(MADE, HELD.assign(fee=np.inf), SPEC)
+    assert not isinstance(refused.value, NothingToLearn)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_one_infinite_value_that_is_clipped_neither_stops_the_score_nor_moves_the_others(value):
+    content = SPEC.model_dump(mode="json", by_alias=True)
+    content["columns"]["fee"] |= {"on_outside": "clip"}
+    spec = Spec.from_mapping(content)
+    held = HELD.assign(fee=HELD["fee"].where(HELD.index != 7, value))
+    bounded = take_snapshot(held, spec, key=b"k" * 32, holdout=False).train
+    assert bounded["fee"].iloc[7] == (900.0 if value > 0 else 0.0)
+    found = predictions(MADE, bounded, spec).columns[COLUMN]
+    assert np.delete(found, 7).tolist() == np.delete(OUTCOMES, 7).tolist()
+
+
+class Cut(BaseException):
+    """The process is gone here."""
+
+
+def cut(*_, **__) -> None:
+    """What happens in its place."""
+    raise Cut
+
+
+@pytest.mark.parametrize("step", ["mark_read", "commit"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_score_that_was_cut_off_goes_on_with_the_answer_that_it_had_and_is_charged_once(
+    tmp_path, monkeypatch, step, when
+):
+    ledger = open_ledger(tmp_path / "ledger.sqlite")
+    place = {"snapshot": "s1", "ledger": ledger, "walk_id": "w", "journals": tmp_path / "journals"}
+    taken = take_snapshot(audited_frame(300, seed=8), SPEC, key=b"k" * 32, holdout=True)
+    whole = getattr(type(ledger), step)
+
+    def cut_off(*args, **options):
+        if when == "after":
+            whole(*args, **options)
+        raise Cut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(ledger), step, cut_off)
+        with pytest.raises(Cut):
+            stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE)
+    if (step, when) != ("mark_read", "before"):  # another table is another question
+        with pytest.raises(LedgerError):
+            stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE.assign(age=3))
+    first, second = (stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE) for _ in range(2))
+    assert first == second
+    [walk] = ledger.walks("audited")
+    assert (walk.status, walk.stages_read) == ("committed", {SCORE_STAGE})
+    journal = next((tmp_path / "journals").rglob("*.journal"))
+    journal.unlink()
+    with pytest.raises(LedgerError, match="stays charged"):
+        stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE)
+
+
+def test_a_score_that_was_given_back_unread_is_measured_later_of_whatever_table(tmp_path, monkeypatch):
+    ledger = open_ledger(tmp_path / "ledger.sqlite")
+    place = {"snapshot": "s1", "ledger": ledger, "walk_id": "w", "journals": tmp_path / "journals"}
+    taken = take_snapshot(audited_frame(300, seed=8), SPEC, key=b"k" * 32, holdout=True)
+
+    def attempt(table):
+        walk = reserve.open_score(SPEC, **place)
+        with reserve.given_back_unread(walk):
+            return stages.publish_score(walk, taken, table)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(ledger), "mark_read", cut)
+        with pytest.raises(Cut):
+            attempt(MADE)
+    assert [walk.status for walk in ledger.walks("audited")] == ["released"]
+    other = MADE.head(500).reset_index(drop=True)
+    assert attempt(other) == attempt(other)
+    assert [walk.status for walk in ledger.walks("audited")] == ["released", "committed"]
+
+
+def test_a_score_whose_journal_is_gone_before_it_was_committed_is_not_asked_again(tmp_path, monkeypatch):
+    ledger = open_ledger(tmp_path / "ledger.sqlite")
+    place = {"snapshot": "s1", "ledger": ledger, "walk_id": "w", "journals": tmp_path / "journals"}
+    taken = take_snapshot(audited_frame(300, seed=8), SPEC, key=b"k" * 32, holdout=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(ledger), "commit", cut)
+        with pytest.raises(Cut):
+            stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE)
+    next((tmp_path / "journals").rglob("*.journal")).unlink()
+    with pytest.raises(LedgerError, match="has read its snapshot before"):
+        stages.publish_score(reserve.open_score(SPEC, **place), taken, MADE)

@@ -297,3 +297,36 @@ def test_the_calendar_says_when_budget_is_free_again():
     assert renewal_words(capped(), date(2026, 5, 17)) == "the cap never renews"
     both = capped(period="year", epsilon=2, lifetime_epsilon=5)
     assert renewal_words(both, date(2026, 5, 17)) == "the cap renews on 2027-01-01, the lifetime's cap never"
+
+
+@pytest.mark.parametrize("report", [None, report_of(), report_of("a"), alarm_of(False)])
+@pytest.mark.parametrize("on_drift", ["reuse", "resample", "refresh", "refit"])
+def test_after_a_withdrawal_everything_is_trained_anew_whatever_was_found_and_is_asked_for(on_drift, report):
+    spec = spec_of(on_drift)
+    decision = decide(spec, prior=replace(prior_of(spec), ended="withdrawn"), report=report, room=everything)
+    assert decision == Decision("refit", "Release v3, the one in force, was withdrawn: nothing is built on it.")
+
+
+def test_after_a_withdrawal_no_refresh_takes_the_place_of_a_training_that_the_cap_forbids():
+    spec = spec_of("refresh")
+    decision = decide(spec, prior=replace(prior_of(spec), ended="withdrawn"), report=None, room=room_for("refresh"))
+    assert (decision.kind, decision.wanted) == ("refuse", "refit")
+
+
+@pytest.mark.parametrize(
+    "mode, report", [("test", report_of()), ("test", report_of("a")), ("sparse_vector", alarm_of(False))]
+)
+def test_instead_of_a_release_whose_approval_expired_new_rows_are_released(mode, report):
+    spec = spec_of("reuse", mode=mode)
+    decision = decide(spec, prior=replace(prior_of(spec), ended="expired"), report=report, room=room_for())
+    assert decision.kind == "resample"
+    assert decision.reason.endswith(
+        "but the approval of release v3 expired: new rows of its generator make a release that can be approved."
+    )
+
+
+def test_an_approval_that_expired_changes_nothing_about_a_refresh_or_a_refit():
+    for on_drift in ("refresh", "refit"):
+        spec = spec_of(on_drift)
+        expired = replace(prior_of(spec), ended="expired")
+        assert decide(spec, prior=expired, report=report_of("a"), room=everything).kind == on_drift

@@ -101,3 +101,20 @@ def test_a_passphrase_of_a_key_that_was_never_finished_is_drawn_anew(home):
     assert make_home_key(home.folder, REQUESTER)
     assert passphrase.read_text() != "stale"
     assert home.signer().key_id
+
+
+def test_the_approver_is_found_as_the_signer_is_by_variables_of_its_own(home, given, monkeypatch):
+    for name in ("KEY", "PASSPHRASE_FILE", "PASSPHRASE"):
+        monkeypatch.delenv(f"SYNTH_PIPELINE_APPROVER_{name}", raising=False)
+    monkeypatch.setenv("SYNTH_PIPELINE_SIGNING_PASSPHRASE", PASSPHRASE)
+    assert home.approver() is None  # the key that signs is nobody's approver
+    make_home_key(home.folder, APPROVER)
+    assert home.approver().key_id == id_of(key_files(home.folder, APPROVER)[0])
+    monkeypatch.setenv("SYNTH_PIPELINE_APPROVER_KEY", str(given))
+    with pytest.raises(SigningError, match="SYNTH_PIPELINE_APPROVER_PASSPHRASE_FILE"):
+        home.approver()
+    monkeypatch.setenv("SYNTH_PIPELINE_APPROVER_PASSPHRASE", PASSPHRASE)
+    assert home.approver().key_id == id_of(given)
+    monkeypatch.setenv("SYNTH_PIPELINE_APPROVER_KEY", f"{given}.none")
+    with pytest.raises(SigningError, match=r"\$SYNTH_PIPELINE_APPROVER_KEY: .*no such file"):
+        home.approver()

@@ -4,7 +4,7 @@ import pytest
 
 from synth_pipeline.errors import LedgerError
 from synth_pipeline.orchestration.codecs import CODECS
-from synth_pipeline.orchestration.keys import ASSET_NAMES
+from synth_pipeline.orchestration.keys import APPROVAL, ASSET_NAMES
 from synth_pipeline.orchestration.made import Made, Origin, one_origin
 from synth_pipeline.outcome import Profiled
 from synth_pipeline.privacy.ledger import WalkKey
@@ -25,7 +25,7 @@ def origin(walk_id="w"):
 
 
 def test_every_asset_has_a_codec():
-    assert set(CODECS) == set(ASSET_NAMES)
+    assert set(CODECS) == {*ASSET_NAMES, APPROVAL}
 
 
 @pytest.mark.parametrize("holdout", [True, False])

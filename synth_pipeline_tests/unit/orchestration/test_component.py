@@ -38,7 +38,8 @@ def test_a_fault_in_the_yaml_is_told_with_its_place(tmp_path):
     assert any("holdout" in str(error) for error in chain)
 
 
-WITHOUT_DRIFT = tuple(name for name in ASSET_NAMES if name != "drift_report")
+ASKED_FOR = ("drift_report", "published_score")
+PLAIN = tuple(name for name in ASSET_NAMES if name not in ASKED_FOR)
 PARENTS = {
     "real_snapshot": set(),
     "profile": {"real_snapshot"},
@@ -46,6 +47,7 @@ PARENTS = {
     "synthetic_table": {"generator"},
     "validation_suite": {"generator", "synthetic_table"},
     "tstr_benchmark": {"real_snapshot", "generator", "synthetic_table"},
+    "published_score": {"real_snapshot", "synthetic_table"},
     "privacy_audit": {"real_snapshot", "generator", "synthetic_table"},
     "internal_report": {"real_snapshot", "synthetic_table", "tstr_benchmark", "privacy_audit"},
     "release": {"generator", "synthetic_table", "validation_suite", "tstr_benchmark", "privacy_audit"},
@@ -54,7 +56,8 @@ PARENTS = {
 
 @pytest.fixture(scope="module")
 def drifting(tmp_path_factory):
-    place = make_place(tmp_path_factory.mktemp("drifting"), drift={"epsilon": 0.2})
+    asked = {"drift": {"epsilon": 0.2}, "benchmark": {"target": "insured", "publish": {"epsilon": 0.1}}}
+    place = make_place(tmp_path_factory.mktemp("drifting"), **asked)
     return place, build_defs(home=place.home.folder, own=place.own)
 
 
@@ -68,12 +71,12 @@ def asset_names(definitions):
 
 
 def test_one_spec_becomes_the_assets_of_the_walk_and_no_others(loaded, drifting):
-    assert asset_names(loaded[1]) == {*WITHOUT_DRIFT, APPROVAL}
-    assert asset_names(drifting[1]) == {*WITHOUT_DRIFT, "drift_report", APPROVAL}
+    assert asset_names(loaded[1]) == {*PLAIN, APPROVAL}
+    assert asset_names(drifting[1]) == {*PLAIN, *ASKED_FOR, APPROVAL}
 
 
 def test_the_assets_depend_on_one_another_as_the_walk_does(loaded):
-    assert parents_of(loaded[1], WITHOUT_DRIFT) == PARENTS
+    assert parents_of(loaded[1], PLAIN) == {name: PARENTS[name] for name in PLAIN}
 
 
 def test_where_drift_is_looked_for_the_report_stands_between_the_snapshot_and_what_it_decides(drifting):
@@ -81,7 +84,8 @@ def test_where_drift_is_looked_for_the_report_stands_between_the_snapshot_and_wh
     assert found["drift_report"] == {"real_snapshot"}
     assert "drift_report" in found["profile"]
     without = {name: parents - {"drift_report"} for name, parents in found.items() if name != "drift_report"}
-    assert without == PARENTS
+    assert without.pop("release") == PARENTS["release"] | {"published_score"}
+    assert without == {name: parents for name, parents in PARENTS.items() if name != "release"}
 
 
 def test_every_asset_has_one_partition_a_snapshot_a_group_a_zone_and_words(drifting):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from synth_pipeline.errors import LedgerError
+from synth_pipeline.errors import BudgetRefused, LedgerError
 from synth_pipeline.privacy.accounting import gaussian_mu
 from synth_pipeline.privacy.events import GaussianPoolEvent
 from synth_pipeline.privacy.ledger import Cap, Charge, WalkKey, open_ledger
@@ -95,6 +95,51 @@ def test_of_many_who_record_the_same_at_once_one_does(ledger):
         thread.join()
     assert made == [2] * 8
     assert ledger.head().entries == 2
+
+
+@pytest.mark.parametrize("what", ["reserve", "read", "commit", "release", "close"])
+def test_a_record_that_speaks_like_a_step_of_a_walk_is_none(ledger, what):
+    walk = reserve(ledger)
+    ledger.mark_read(walk)
+    before = ledger.account("adult")
+    forged = {
+        "what": what,
+        "reason": "x",
+        "stage": "walk",
+        "events": [],
+        "epsilon": 0.0,
+        "cap": {"epsilon": 99.0, "delta": 1.0},
+    }
+    ledger.record("adult", forged, reservation=walk.number)
+    after = ledger.account("adult")
+    assert (after.blocks, after.walks, after.cap) == (before.blocks, before.walks, before.cap)
+    assert ledger.verify().is_intact
+
+
+def test_who_records_while_others_reserve_brings_nobody_past_the_cap(ledger):
+    reserve(ledger)
+    outcomes = []
+
+    def attempt(number):
+        try:
+            reserve(ledger, f"walk {number}")
+            outcomes.append("admitted")
+        except BudgetRefused:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(10)]
+    threads += [threading.Thread(target=ledger.record, args=("adult", {**BODY, "words": str(n)})) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    account = ledger.account("adult")
+    assert len(outcomes) == 10
+    assert "refused" in outcomes
+    assert len(account.walks) == 1 + outcomes.count("admitted")
+    assert account.reserved_epsilon + account.spent_epsilon <= CAP.epsilon
+    assert [entry.sequence for entry in ledger.history()] == list(range(1, 12 + outcomes.count("admitted")))
+    assert ledger.verify().is_intact
 
 
 @pytest.mark.parametrize("body", [{}, {"what": ""}, {"what": 5}])

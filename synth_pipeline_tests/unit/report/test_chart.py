@@ -36,6 +36,13 @@ def test_the_largest_categories_stay_by_name():
     assert [bar.label for bar in fewer_categories(bars(6), most=3)] == ["40 – 49", "50 – 59", "4 others"]
 
 
+def test_categories_that_would_be_drawn_as_nothing_are_among_the_others():
+    empty = [Bar(str(year), 0.0, 0.01, (Marker("synthetic", 0.0001),)) for year in range(1990, 2011)]
+    full = [Bar("2012", 0.6, 0.01, (Marker("synthetic", 0.6),)), Bar("2014", 0.4, 0.01, (Marker("synthetic", 0.4),))]
+    assert [bar.label for bar in fewer_categories([*empty, *full])] == ["2012", "2014", "21 others"]
+    assert len(fewer_categories(empty, most=5)) == 5  # where all are small, the largest are shown all the same
+
+
 def test_joined_bins_are_named_by_their_outer_ends():
     assert [bar.label for bar in fewer_bins(bars(4), most=2)] == ["0 – 19", "20 – 39"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from synth_pipeline.release.lineage import released_lineage
 from synth_pipeline.report.lineage_graph import WIDTH, chain_graph, column_graph
-from synth_pipeline.report.lineage_page import lineage_page, write_lineage_page
+from synth_pipeline.report.lineage_page import lineage_page, named_links, write_lineage_page
 from synth_pipeline_tests.released_example import example_facts, example_table
 
 HOPS = [
@@ -38,6 +38,18 @@ def test_the_page_names_every_column_and_every_link_with_what_was_found(chain):
         assert f"<h3>{column['name']} " in page
     assert "1 link of the chain contradicts" in page
     assert "entry 2 was changed &lt;b&gt;" in page
+
+
+def test_runs_and_pages_have_names_for_readers_and_keep_those_that_nobody_named(chain):
+    linked = {
+        **chain,
+        "links": {"dagsterRun": "a", "mlflowModel": "models:/x/1"},
+        "stored_links": {"dagster.run": "b", "own": "c"},
+    }
+    found = {"Dagster run": "a", "MLflow model": "models:/x/1", "Dagster, page of the run": "b", "own": "c"}
+    assert named_links(linked) == found
+    page = lineage_page(linked)
+    assert all(f"<th>{name}</th><td><code>{place}</code>" in page for name, place in found.items())
 
 
 def test_the_graph_draws_what_was_asked_what_was_drawn_and_what_was_measured_together(chain):

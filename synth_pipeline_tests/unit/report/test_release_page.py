@@ -56,6 +56,7 @@ def test_the_numbers_are_those_of_the_facts(page, facts):
     assert "one in 1,000,000" in page
     assert "It was shown to lose ε ≥ 0.61" in page
     assert "ed25519:abcd" in page
+    assert "made 2026-01-02 03:04 UTC" in page
     assert "Builds on release <code>2019-b-12</code> (refresh)" in page
     assert f"ε = {facts.spec.privacy.cap.epsilon:g} at δ = {facts.spec.privacy.cap_delta:g}" in page
 
@@ -92,6 +93,16 @@ def test_pairs_without_a_bound_are_hatched_and_have_no_number(facts, page):
     assert all(cell.value is None and "no noise bounds its error" in cell.title for cell in unknown)
     assert len(re.findall(r'class="model"></td>', page)) == len(unknown)
     assert any("noise bounds" in words for words in trust_words(facts.trust))
+
+
+def test_the_claim_that_was_audited_is_told_from_the_epsilon_of_a_refresh():
+    audited = {"audited": "a fit from nothing by the same engine at a refit's budget"}
+    page = release_report(example_facts(audit=AUDIT, extra=audited), example_table())
+    assert (
+        "What was run: a fit from nothing by the same engine at a refit&#39;s budget. Its claim, ε = 1, is therefore not that"
+        in page
+    )
+    assert "What was run" not in release_report(example_facts(audit=AUDIT), example_table())
 
 
 def test_a_release_without_a_map_or_an_audit_says_so_and_shows_no_empty_plot():

@@ -275,6 +275,22 @@ def test_a_value_of_the_holdout_alone_is_not_in_the_vocabulary_to_be_discovered(
     assert vocabulary[snapshot.native.columns["city"]].tolist() == snapshot.train["city"].tolist()
 
 
+def test_an_infinite_number_that_is_clipped_lies_at_the_end_of_its_range_and_the_rest_as_it_came():
+    columns = {
+        "fee": {"kind": "float", "min": 0, "max": 9, "on_outside": "clip", "nullable": True},
+        "age": {"kind": "integer", "min": 1, "max": 5, "on_outside": "clip"},
+    }
+    frame = pd.DataFrame({"fee": [np.inf, -np.inf, 77.0, np.nan], "age": [2.0, np.inf, 4.0, -np.inf]})
+    snapshot = take_snapshot(frame, make_spec(columns), key=KEY, holdout=False)
+    expected = pd.DataFrame({"fee": [9.0, 0.0, 77.0, np.nan], "age": [2.0, 5.0, 4.0, 1.0]})
+    pd.testing.assert_frame_equal(snapshot.train, expected)
+    assert np.isinf(frame["fee"]).sum() == 2
+    with pytest.raises(TableError, match="outside the declared range"):
+        take_snapshot(
+            frame, make_spec({**columns, "fee": {**columns["fee"], "on_outside": "refuse"}}), key=KEY, holdout=False
+        )
+
+
 def test_the_repr_of_a_snapshot_shows_no_content():
     snapshot = take_snapshot(make_frame(), make_spec(), key=KEY, holdout=False)
     shown = repr(snapshot) + repr(snapshot.counts) + repr(snapshot.native)

@@ -143,7 +143,7 @@ REFUSED = [
         "is ordinal, whose categories are its groups",
     ),
     ("privacy/cap/period", "monthly", "use year, quarter, month, week, day"),
-    ("release/approval", "auto", "release.approval: auto: not built yet"),
+    ("release/approval", "auto", "add benchmark.publish and release.floors, or use manual"),
     ("source/uri", "gs://bucket/adult", "gs:// is not supported; use a local folder, s3:// or postgresql://"),
     ("source/uri", "postgresql://db/claims", "needs `query` (the rows) and `watermark`"),
     ("source/uri", "s3://me:secret@bucket/adult", "holds a password; leave it out"),
