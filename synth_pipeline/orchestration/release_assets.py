@@ -30,6 +30,9 @@ from synth_pipeline.release.model import ReleasedModel
 from synth_pipeline.release.statement import REPORT
 from synth_pipeline.spec import Spec
 
+_WORDS = (
+    "The bundle: data, schema, certificate, datasheet and report. A candidate until it is approved by a second key."
+)
 DOCS_PAGE = "index.html"
 """First page of the Data Docs."""
 
@@ -40,18 +43,15 @@ def release_assets(spec: Spec) -> list[dg.AssetsDefinition]:
 
 
 def _release(spec: Spec) -> dg.AssetsDefinition:
-    words = (
-        "The bundle: data, schema, certificate, datasheet and report. A candidate until it is approved by a second key."
-    )
-    scored = [DatasetKeys(spec.dataset).asset("tstr_benchmark")]
+    scored = DatasetKeys(spec.dataset).asset("tstr_benchmark")
 
     @walk_asset(
         spec,
         "release",
-        description=words,
+        description=_WORDS,
         kinds={"parquet", "json"},
         upstream=["generator", "synthetic_table", "validation_suite", "privacy_audit"],
-        deps=[*scored, *score_deps(spec)],
+        deps=[scored, *score_deps(spec)],
         hooks=what_follows(spec),
     )
     def release(  # noqa: PLR0913, PLR0917  (each input and resource is an argument)
@@ -69,8 +69,7 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         stages.require_passed(outcomes)
         stages.require_kept(privacy_audit.value)
         found = settled(spec, home, context.partition_key, origin)
-        if found.prior is not None and found.decision.kind in ("reuse", "resample", "refresh"):
-            require_not_withdrawn(home, spec, found.prior)
+        _require_base(home, spec, found)
         record = WalkRecord(context, tracking, origin)
         if found.decision.kind == "reuse" and found.prior is not None:
             place = prior_release(home, spec, found.prior)
@@ -96,14 +95,12 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         record.reported({REPORT: (bundle / REPORT).read_bytes(), **pictures.files(drawn)})
         folder = home.keep_release(bundle)
         _put_in_force(spec, home, found, generator)
-        approval = _approval(home, spec, facts.version)
         pages = _pages(home, spec, context.partition_key, folder)
-        tags = {"release": Released(facts.version), "release.folder": Released(str(folder)), **_tags(pages)}
-        record.released({"epsilon_composed": Released(facts.composed_epsilon)}, tags)
+        _record(record, facts, folder, pages)
         entries: dict[str, Entry] = {
             **found.entries,
             **_entries(home, facts, folder, pages, origin),
-            "approval": Released(approval),
+            "approval": Released(_approval(home, spec, facts.version)),
             "charged": Released(display.event_table((*found.events, *generator.value.events, *score.events))),
             **{name: Released(picture) for name, picture in pictures.shown(drawn, only=("trust_map",)).items()},
             **record.entries,
@@ -111,6 +108,18 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
         return gate(home, context).materialized(Made(folder, origin), entries)
 
     return release
+
+
+def _require_base(home: Home, spec: Spec, found: Settled) -> None:
+    """Stop where the release that this one builds on was withdrawn meanwhile."""
+    if found.prior is not None and found.decision.kind in ("reuse", "resample", "refresh"):
+        require_not_withdrawn(home, spec, found.prior)
+
+
+def _record(record: WalkRecord, facts: ReleaseFacts, folder: Place, pages: Mapping[str, str]) -> None:
+    """Note the release in MLflow, and close the walk's run there."""
+    tags = {"release": Released(facts.version), "release.folder": Released(str(folder)), **_tags(pages)}
+    record.released({"epsilon_composed": Released(facts.composed_epsilon)}, tags)
 
 
 def _entries(

@@ -19,6 +19,7 @@ from synth_pipeline.release.statement import (
     STATEMENT_TYPE,
     Fault,
     is_expired,
+    read_json,
     shown_name,
 )
 
@@ -81,6 +82,24 @@ def check_approval(
     return faults, None if faults else statement["predicate"]
 
 
+def withdrawal_in(envelope: bytes) -> Fault | None:
+    """The fault that a file `approval` is which withdraws the release, whoever signed it; None where it says anything else.
+
+    No key is asked for: who put a forged withdrawal in a copy could as well have spoilt it, so a doubtful one stops its use too.
+    """
+    try:
+        predicate = read_json(envelope_parts(envelope, where=APPROVAL).payload)["predicate"]
+        if predicate["decision"] != "withdraw":
+            return None
+        return Fault(APPROVAL, _withdrawn(predicate))
+    except (SigningError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
+def _withdrawn(predicate: Mapping[str, Any]) -> str:
+    return f"withdraws the release: {shown_name(str(predicate.get('reason')))}; do not use it any more"
+
+
 def _faults(statement: Mapping[str, Any], signer: str, about: Approved) -> Iterator[str]:
     if statement.get("_type") != STATEMENT_TYPE or statement.get("predicateType") != APPROVAL_TYPE:
         yield f"is no in-toto statement of type {APPROVAL_TYPE}"
@@ -91,7 +110,7 @@ def _faults(statement: Mapping[str, Any], signer: str, about: Approved) -> Itera
         yield "was made with the requester's own key; a release takes two"
     predicate = statement.get("predicate")
     if isinstance(predicate, dict) and predicate.get("decision") == "withdraw":
-        yield f"withdraws the release: {shown_name(str(predicate.get('reason')))}; do not use it any more"
+        yield _withdrawn(predicate)
         return
     if not isinstance(predicate, dict) or not all(isinstance(predicate.get(name), str) for name in _TEXTS):
         yield f"does not state {', '.join(_TEXTS)}"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_pipeline.errors import SigningError, SynthPipelineError
-from synth_pipeline.release.approval_check import Approved, PublicKey, check_approval
+from synth_pipeline.release.approval_check import Approved, PublicKey, check_approval, withdrawal_in
 from synth_pipeline.release.certificate_check import Certificate, data_faults, form_faults, read_certificate
 from synth_pipeline.release.envelope import envelope_parts, open_envelope
 from synth_pipeline.release.keys import key_id, public_key_of
@@ -250,6 +250,9 @@ def _approval(
     if envelope is None:
         missing = (Fault(APPROVAL, "missing: nobody approved this bundle, or the approval was taken out"),)
         return missing if approver else (), None, "none: a candidate, which nobody approved"
+    withdrawal = withdrawal_in(envelope)
+    if withdrawal is not None:
+        return (withdrawal,), None, "withdrawn"
     if approver is None:
         return (), None, NOT_CHECKED
     faults, predicate = check_approval(envelope, approver, about)

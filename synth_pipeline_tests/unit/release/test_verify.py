@@ -290,3 +290,13 @@ def test_a_key_that_is_none_and_a_folder_that_is_none_are_bad_input(made, keys, 
         verify_bundle(tmp_path / "none", key=public(keys.requester))
     with pytest.raises(SynthPipelineError, match="cannot be listed"):
         verify_bundle(Path(made / "schema.json"), key=public(keys.requester))
+
+
+@pytest.mark.parametrize("by", ["requester", "approver", "stranger"])
+def test_a_withdrawal_in_the_bundle_is_told_whoever_made_it_and_whichever_key_is_given(bundle, keys, by):
+    approve(bundle, keys, by=getattr(keys, by), decision="withdraw", reason="declared wrongly")
+    for approver in (None, public(keys.approver)):
+        found = verify_bundle(bundle, key=public(keys.requester), approver=approver, now=NOW)
+        assert [str(fault) for fault in found.faults] == [
+            "approval: withdraws the release: declared wrongly; do not use it any more"
+        ]
