@@ -22,6 +22,7 @@ from synth_pipeline.spec import Spec
 from synth_pipeline_tests.daemon_world import make_world
 
 ROOT = Path(__file__).parents[3]
+SCORED = {"benchmark": {"target": "member", "publish": {"epsilon": 0.1}}}
 
 
 def spec_with(**changes):
@@ -36,7 +37,7 @@ def spec_with(**changes):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return make_world(tmp_path_factory.mktemp("automation"), "one", "two", drift={"epsilon": 0.1})
+    return make_world(tmp_path_factory.mktemp("automation"), "one", "two", drift={"epsilon": 0.1}, **SCORED)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,17 @@ def test_no_asset_has_an_automation_condition_and_no_sensor_evaluates_any(defini
 
 def test_each_dataset_has_one_thing_that_asks_for_walks():
     by_arrival, by_clock = dataset_definitions(spec_with()), dataset_definitions(spec_with(schedule="0 4 * * 1"))
-    assert [len(list(by_arrival.sensors)), len(list(by_arrival.schedules))] == [1, 0]
-    assert [len(list(by_clock.sensors)), len(list(by_clock.schedules))] == [0, 1]
+    asking = [
+        [sensor.name for sensor in made.sensors if not sensor.name.endswith("_approvals")]
+        for made in (by_arrival, by_clock)
+    ]
+    assert [asking[0], len(list(by_arrival.schedules))] == [["d_arrivals"], 0]
+    assert [asking[1], len(list(by_clock.schedules))] == [[], 1]
+
+
+def test_the_sensor_of_approvals_asks_for_no_walk(definitions):
+    (watching,) = [found for found in definitions.get_repository_def().sensor_defs if found.name == "one_approvals"]
+    assert watching.asset_selection.resolve(definitions.resolve_asset_graph()) == {DatasetKeys("one").asset("approval")}
 
 
 def test_the_charged_stages_of_a_dataset_share_a_pool_of_its_own(definitions):

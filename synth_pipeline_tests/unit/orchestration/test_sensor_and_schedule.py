@@ -170,7 +170,7 @@ def test_the_schedule_walks_the_newest_file(spec, home, instance):
 def test_a_dataset_without_schedule_or_source_has_neither(spec):
     bare = spec.model_copy(update={"schedule": None, "source": None})
     made = dataset_definitions(bare)
-    assert not list(made.sensors or [])
+    assert [sensor.name for sensor in made.sensors or []] == [DatasetKeys(spec.dataset).approval_sensor]
     assert not list(made.schedules or [])
 
 
