@@ -161,6 +161,7 @@ def test_training_that_the_cap_forbids_is_refused_after_the_report_and_the_relea
     assert standing(place).snapshot == "first"
 
 
+@pytest.mark.slow
 def test_a_schedule_asks_nothing_of_the_rows_before_it_trains(tmp_path):
     place = drifting_place(tmp_path, drift={"mode": "schedule"}, cap={"epsilon": 8.0})
     assert walk(place, "first", visits(seed=0)) is None
@@ -170,6 +171,7 @@ def test_a_schedule_asks_nothing_of_the_rows_before_it_trains(tmp_path):
     assert reserved(place) == [2.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_snapshot_whose_release_is_in_force_is_walked_again_when_somebody_asks(tmp_path):
     place = drifting_place(tmp_path, cap={"epsilon": 8.0})
     assert walk(place, "first", visits(seed=0)) is None
@@ -178,6 +180,7 @@ def test_a_snapshot_whose_release_is_in_force_is_walked_again_when_somebody_asks
     assert len(reserved(place)) == 2
 
 
+@pytest.mark.slow
 def test_one_charge_watches_many_snapshots_of_the_same_people_up_to_the_first_alarm(tmp_path):
     watched = {"mode": "sparse_vector", "on_drift": "refit"}
     place = drifting_place(tmp_path, drift=watched, cap={"epsilon": 8.0})

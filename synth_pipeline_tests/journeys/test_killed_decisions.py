@@ -132,6 +132,7 @@ def check_killed(world, window, *, is_completed_by_sensor):
     assert world.records(release) == ["approve", "withdraw"]
 
 
+@pytest.mark.slow
 def test_a_decision_that_is_killed_after_it_was_kept_holds_and_is_completed(world):
     check_killed(world, "recorded", is_completed_by_sensor=True)
 

@@ -44,6 +44,7 @@ def released(left):
     return {"release": left.ledger["release"]} if left.ledger["release"] else {}
 
 
+@pytest.mark.slow
 def test_a_walk_that_is_killed_again_and_again_ends_with_one_release_and_one_charge(tmp_path):
     place = make_killed_place(tmp_path)
     for window in (WINDOWS[1], WINDOWS[2], WINDOWS[3]):

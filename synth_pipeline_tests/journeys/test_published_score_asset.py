@@ -18,6 +18,7 @@ from synth_pipeline.privacy.ledger.declared import cap_of
 from synth_pipeline.spec import Spec
 from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
 
+pytestmark = pytest.mark.slow  # three whole walks
 KEYS = DatasetKeys("clinic")
 PUBLISHING = {
     "generator": {"kind": "independent"},

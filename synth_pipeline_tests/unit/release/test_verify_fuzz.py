@@ -183,6 +183,7 @@ def check_refused(pair, tmp_path, keys, *, seed, times):
         shutil.rmtree(bundle)
 
 
+@pytest.mark.slow
 def test_hundreds_of_bundles_that_were_put_together_wrongly_are_refused_and_name_a_file(pair, tmp_path, keys):
     check_refused(pair, tmp_path, keys, seed=6, times=270)
 
