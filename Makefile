@@ -41,9 +41,10 @@ ui: $(STAMP) ## Dagster's web server on the demo's home, port 3000 unless PORT=.
 stack: $(STAMP) ## PostgreSQL, S3, MLflow and Dagster as in production, until Ctrl-C; STACK=--once walks once and stops
 	$(BIN)/python -m infra.stack $(STACK)
 
+# --no-loadscope-reorder: whole walks come first (journeys before unit), so that both workers end together.
 # --capture=no: the workers' output is not shown anyway, and a library now and then closes the stream that pytest captures with.
 test: $(STAMP) ## every test that is not slow
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --capture=no
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --capture=no
 
 test-slow: $(STAMP) ## the slow tests, and the properties on new random examples
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --capture=no
