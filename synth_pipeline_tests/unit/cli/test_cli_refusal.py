@@ -1,7 +1,8 @@
 """How a command ends when it does not end well."""
 
 import json
-import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -75,26 +76,42 @@ def test_an_interruption_is_one_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.strip().count("\n") == 0
 
 
-def test_a_termination_is_one_line_and_what_is_under_way_is_cleaned_up(tmp_path, monkeypatch, capsys):
-    cleaned_up = tmp_path / "cleaned-up"
+_WAITING = """
+import pathlib, signal, sys, time
+import click
+from synth_pipeline.cli import entry
+from synth_pipeline.cli.refusal import refusing
 
-    @click.command()
-    @refusing
-    def waiting() -> None:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-            time.sleep(10)
-        except BaseException:
-            cleaned_up.touch()
-            raise
+@click.command()
+@refusing
+def waiting():
+    try:
+        pathlib.Path(sys.argv[1], "started").touch()
+        time.sleep(60)
+    except BaseException:
+        pathlib.Path(sys.argv[1], "cleaned-up").touch()
+        raise
 
-    monkeypatch.setitem(entry.program.commands, "waiting", waiting)
-    assert entry.main(["waiting"]) == 143
-    assert cleaned_up.exists()
-    assert capsys.readouterr().err == (
-        "synth-pipeline: terminated; what was read stays charged: see `synth-pipeline ledger show`\n"
-    )
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+entry.program.add_command(waiting)
+code = entry.main(["waiting"])
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+sys.exit(code)
+"""
+
+
+def test_a_termination_is_one_line_and_what_is_under_way_is_cleaned_up(tmp_path):
+    # A process of its own: Dagster, where a test ran it in this one, has left SIGTERM meaning what SIGINT means.
+    process = subprocess.Popen([sys.executable, "-c", _WAITING, tmp_path], stderr=subprocess.PIPE, text=True)
+    try:
+        while not (tmp_path / "started").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+        told = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert told == "synth-pipeline: terminated; what was read stays charged: see `synth-pipeline ledger show`\n"
+    assert process.returncode == 143
+    assert (tmp_path / "cleaned-up").exists()
 
 
 @pytest.mark.parametrize(
