@@ -25,7 +25,7 @@ from benchmarks.matrix import RESULTS, SCRATCH
 DATASETS = ("adult", "bank", "credit_default", "gss")
 EPSILONS = (0.3, 1.0, 3.0, 10.0)
 BASE_EPSILON = 1.0
-ROWS, HOLDOUT_ROWS = 10_000, 2_500
+ROWS = 10_000
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ class SynthPipelineError(Exception):
 
 
 class SpecError(SynthPipelineError, ValueError):
-    """The specification of a dataset is wrong, or asks for something that is not built yet."""
+    """The specification of a dataset is wrong, contradicts itself, or asks for what there is not."""
 
 
 class TableError(SynthPipelineError, ValueError):

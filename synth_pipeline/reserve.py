@@ -26,7 +26,7 @@ from synth_pipeline.privacy.desk import Desk
 from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.journal import AnswerJournal, StageKey, has_journal, open_journal, remove_journals
 from synth_pipeline.privacy.ledger.contract import ALL_COHORTS, Charge, Ledger, Reservation, WalkKey
-from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
+from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of, charge_of
 from synth_pipeline.privacy.noise import SecureNoise
 from synth_pipeline.privacy.unit import PrivacyUnit
 from synth_pipeline.release.origin import code_version
@@ -214,7 +214,9 @@ def open_walk(
     check_spec(spec)
     plan = make_plan(spec, share=share)
     blocks = blocks_of(spec, snapshot) if cohort is None else cohort
-    reservation = ledger.reserve(_walk_key(spec, snapshot, walk_id), plan.charge(), cap=cap_of(spec), cohort=blocks)
+    reservation = ledger.reserve(
+        _walk_key(spec, snapshot, walk_id), charge_of(spec, plan.charge()), cap=cap_of(spec), cohort=blocks
+    )
     return Walk(spec, snapshot, plan, ledger, reservation)
 
 
@@ -248,7 +250,7 @@ def open_drift_report(
     key = drift_key(_walk_key(spec, snapshot, walk_id), is_second=is_second)
     is_epoch = spec.drift is not None and spec.drift.mode == "sparse_vector" and not is_second
     blocks = ALL_COHORTS if is_epoch else blocks_of(spec, snapshot)
-    reservation = ledger.reserve(key, plan.drift.charge(), cap=cap_of(spec), cohort=blocks)
+    reservation = ledger.reserve(key, charge_of(spec, plan.drift.charge()), cap=cap_of(spec), cohort=blocks)
     return Walk(spec, snapshot, plan, ledger, reservation, journals)
 
 
@@ -271,7 +273,9 @@ def open_score(spec: Spec, *, snapshot: str, ledger: Ledger, walk_id: str, journ
         )  # begun before anything was read: it holds no answer, and may be about another table
     if record is not None and (record.closed is None or has_journal(journals, key, SCORE_STAGE)):
         return Walk(spec, snapshot, plan, ledger, record.reservation, journals)
-    reservation = ledger.reserve(key, plan.score.charge(), cap=cap_of(spec), cohort=blocks_of(spec, snapshot))
+    reservation = ledger.reserve(
+        key, charge_of(spec, plan.score.charge()), cap=cap_of(spec), cohort=blocks_of(spec, snapshot)
+    )
     return Walk(spec, snapshot, plan, ledger, reservation, journals)
 
 

@@ -8,7 +8,7 @@ from synth_pipeline.drift.report import DriftReport
 from synth_pipeline.errors import BudgetRefused
 from synth_pipeline.generate.plan import make_plan
 from synth_pipeline.privacy.ledger.contract import Ledger
-from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
+from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of, charge_of
 from synth_pipeline.reserve import has_reserved
 from synth_pipeline.spec import Spec
 
@@ -37,7 +37,7 @@ def settle(
     def room(kind: Kind) -> str | None:
         if kind not in ("refit", "refresh"):
             return None
-        charge = make_plan(spec, share=share_of(spec, kind)).charge()
+        charge = charge_of(spec, make_plan(spec, share=share_of(spec, kind)).charge())
         if has_reserved(spec, charge, snapshot=snapshot, ledger=ledger, walk_id=walk_id):
             return None
         try:

@@ -59,6 +59,7 @@ from synth_pipeline.reserve import (
     open_walk,
 )
 from synth_pipeline.settle import share_of
+from synth_pipeline.snapshot.fingerprint import released_fingerprint
 from synth_pipeline.snapshot.take import Snapshot, take_snapshot
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
@@ -350,7 +351,7 @@ def run_walk(  # noqa: PLR0913  (places and secrets, each by its name)
     facts = release_facts(
         walk.key,
         model,
-        fingerprint=taken.fingerprint,
+        fingerprint=released_fingerprint(taken.fingerprint, dataset=spec.dataset, snapshot=snapshot, key=key),
         outcomes=outcomes,
         rows=len(synthetic),
         audit=audited,

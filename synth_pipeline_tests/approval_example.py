@@ -2,21 +2,26 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 
-from synth_pipeline.integrations.approvals import KeptRelease, find_release
+from synth_pipeline.integrations.approvals import KeptRelease, decide, find_release, standing
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.privacy.accounting import gaussian_mu
 from synth_pipeline.privacy.events import GaussianPoolEvent
-from synth_pipeline.privacy.ledger import Cap, Charge, WalkKey, open_ledger
-from synth_pipeline.release.approval import Wish, sign
+from synth_pipeline.privacy.ledger import Cap, Charge, Entry, WalkKey, open_ledger
+from synth_pipeline.release.approval import State, Wish, sign
 from synth_pipeline.release.keys import key_id, read_private_key
 from synth_pipeline_tests.signed_example import PASSPHRASE, Keys, make_keys, small_bundle
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+"""After the last day of `APPROVAL`."""
+APPROVAL = Wish("approve", "teaching", "", date(2026, 12, 31))
+WITHDRAWAL = Wish("withdraw", "described wrongly")
 _DELTA = 1e-6
 
 
@@ -64,6 +69,30 @@ class World:
         """A statement about the release of a snapshot."""
         subject = replace(self.release(snapshot).subject, **changes)
         return sign(subject, wish, self.private_key(who), now=NOW)
+
+    def decide(
+        self,
+        wish: Wish = APPROVAL,
+        snapshot: str = "a",
+        *,
+        who: str = "approver",
+        approvers: Sequence[str] = (),
+        now: datetime = NOW,
+    ) -> Entry:
+        """Somebody's decision about the release of a snapshot, kept in the ledger's chain."""
+        return decide(self.home, self.release(snapshot), self.signed(snapshot, wish, who), approvers=approvers, now=now)
+
+    def state(self, snapshot: str = "a", now: datetime = NOW) -> State:
+        """The state of the release of a snapshot."""
+        return standing(self.home, self.release(snapshot), now=now).state
+
+
+def make_released_world(folder: Path, *snapshots: str) -> World:
+    """A fresh home with a release of each snapshot, a day apart, to copy a world of one's own from."""
+    world = make_world(folder / "home")
+    for number, snapshot in enumerate(snapshots, 1):
+        world.add_release(snapshot, created=f"2026-05-{number:02}")
+    return world
 
 
 def copy_world(world: World, folder: Path) -> World:

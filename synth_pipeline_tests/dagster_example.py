@@ -10,7 +10,6 @@ import yaml
 from synth_pipeline.integrations.stores import Home
 
 MARKER_NAME = "Wilhelmina Murray-Harker"
-MARKER_AGE = 97
 ATTRIBUTES = {
     "dataset": "clinic",
     "source": {"uri": "./arrivals"},

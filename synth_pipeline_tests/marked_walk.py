@@ -158,6 +158,8 @@ class Trace:
         frame = marked_table()
         frame.to_parquet(folder / "raw" / "first.parquet")
         bad_table(frame).to_parquet(folder / "raw" / "bad.parquet")
+        headless = pd.concat([frame[frame["person"] == PERSON], frame.head(3)])
+        headless.to_csv(folder / "raw" / "headerless.csv", index=False, header=False)
         (folder / "marked.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
         component = {"type": "synth_pipeline.orchestration.SyntheticDataset", "attributes": SPEC}
         (folder / "defs" / "marked" / "defs.yaml").write_text(yaml.safe_dump(component, sort_keys=False))

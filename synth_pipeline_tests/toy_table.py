@@ -1,16 +1,24 @@
 """A small table with every kind of column, as frame, specification and native codes; for tests."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytest
 
+from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
+from synth_pipeline.privacy.events import Event
 from synth_pipeline.privacy.unit import PrivacyUnit
+from synth_pipeline.profile.build import build_profile
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.spec import Spec
+from synth_pipeline.table.profile import NumericProfile, Profile
 from synth_pipeline_tests.seeded_noise import SeededNoise
 
 CITIES = ("Aachen", "Bonn", "Coburg", "Dresden")
@@ -73,3 +81,29 @@ def toy_curator(spec: Spec, frame: pd.DataFrame, *, seed: int | None = 0, max_ro
     budget = Budget.for_walk(epsilon=spec.privacy.epsilon, delta=spec.privacy.delta, discovered_columns=1)
     noise = None if seed is None else SeededNoise(seed)
     return Curator(native, unit=PrivacyUnit("id" if max_rows > 1 else None, max_rows), budget=budget, noise=noise)
+
+
+def toy_trained(
+    fit: Callable[..., Any], config: object, spec: Spec, *, rows: int = 4000, noise: int = 0, seed: int = 0
+):
+    """Curator, profile and generator of an engine's fit to the toy table, with noise and post-processing that repeat."""
+    curator = toy_curator(spec, toy_frame(rows), seed=noise)
+    profile = build_profile(curator, spec.modelled)
+    return curator, profile, fit(curator, profile, config, budget=curator.budget, runtime=RuntimeConfig(seed=seed))
+
+
+def assert_budget_is_spent(curator: Curator, events: Sequence[Event], spec: Spec) -> None:
+    """All of the pool is spent and no more, and what ran composes to the specification's ε from below."""
+    assert curator.spent_cost == pytest.approx(curator.budget.cost, rel=1e-6)
+    epsilon = composed_epsilon(events, spec.privacy.delta)
+    assert 0.98 * spec.privacy.epsilon < epsilon <= spec.privacy.epsilon * (1 + 1e-9)
+
+
+def member_shares(profile: Profile, generator: Any) -> tuple[float, float]:
+    """Share of members among sampled people above 50 years, of whom .8 are, and among the others, of whom about .25 are."""
+    table = generator.sample(4000, rng=np.random.default_rng(1))
+    age, member = generator.domain.index("age"), generator.domain.index("member")
+    column = profile.column("age")
+    assert isinstance(column, NumericProfile)
+    is_old = column.edges[table.codes[:, age]] > 50
+    return float(table.codes[is_old, member].mean()), float(table.codes[~is_old, member].mean())

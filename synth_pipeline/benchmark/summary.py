@@ -124,7 +124,8 @@ def _fairness_lines(fairness: FairnessScores | None) -> Iterator[Line]:
         return
     for grouping in fairness.groupings:
         groups = " × ".join(grouping.columns)
-        small = f"; {len(grouping.too_small)} groups too small" if grouping.too_small else ""
+        count = len(grouping.too_small)
+        small = f"; {count} group{'s' if count > 1 else ''} too small" if count else ""
         for metric, name in _GAP_NAMES.items():
             found: dict[Source, Interval] = {
                 source: gaps[metric] for source, gaps in grouping.gaps.items() if metric in gaps

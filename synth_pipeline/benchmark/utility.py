@@ -12,33 +12,28 @@ from typing import Literal
 
 import numpy as np
 
-from synth_pipeline.benchmark.holdout_prediction import BASELINE, HoldoutPredictions, Model, predict_holdout
+from synth_pipeline.benchmark.holdout_prediction import BASELINE, HoldoutPredictions, Model
 from synth_pipeline.benchmark.interval import Interval, percentile_interval
 from synth_pipeline.benchmark.learner import LEARNERS, Learner
 from synth_pipeline.benchmark.prediction_bootstrap import Evaluated, Truth, evaluate
 from synth_pipeline.benchmark.scorecard import LearnerScores, Utility
-from synth_pipeline.benchmark.scored_table import ScoredTables
 from synth_pipeline.benchmark.target import LEAST_ROWS, LabelledTables
-from synth_pipeline.spec import Benchmark
 
 RESAMPLES, RESAMPLES_QUICK = 1_000, 500
 
 
-def measure_utility(
-    tables: ScoredTables,
-    benchmark: Benchmark,
-    *,
-    seed: int,
-    quick: bool,
-    progress: Callable[[str], None],
-) -> Utility:
-    """TSTR against TRTR for the target of the specification."""
-    predicted = predict_holdout(tables, benchmark, seed=seed, quick=quick, progress=progress)
-    return utility_of(predicted, seed=seed, quick=quick, progress=progress)
-
-
 def utility_of(predicted: HoldoutPredictions, *, seed: int, quick: bool, progress: Callable[[str], None]) -> Utility:
-    """The same from predictions that were made already."""
+    """TSTR against TRTR for the target of the specification, from the models' predictions of the holdout.
+
+    Args:
+        predicted: what each model says of each holdout row, or why none was trained.
+        seed: seed of the resamples.
+        quick: fewer resamples.
+        progress: called with one line before the bootstrap.
+
+    Privacy:
+        Scores on real rows without noise: internal.
+    """
     labelled = predicted.labelled
     if predicted.reason:
         return _unmeasured(predicted.target, labelled, predicted.reason)

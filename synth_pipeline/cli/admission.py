@@ -17,6 +17,7 @@ def require_admissible(spec: "Spec", ledger: "Ledger", *, cohort: str) -> None:
         PrivacyError: if the plan's events cost more than the ε it states.
     """
     from synth_pipeline.generate.plan import make_plan
-    from synth_pipeline.privacy.ledger import cap_of
+    from synth_pipeline.privacy.ledger import cap_of, charge_of
 
-    ledger.require_room(spec.dataset, make_plan(spec).charge(), cap=cap_of(spec), cohort=cohort)
+    charge = charge_of(spec, make_plan(spec).charge())
+    ledger.require_room(spec.dataset, charge, cap=cap_of(spec), cohort=cohort)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from synth_pipeline.integrations.stores import Home
     from synth_pipeline.release.approval import Wish
 
-_LONGEST_STATEMENT = 2**20
 _EVENTS = "synth_pipeline.orchestration.approval_command"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _APPROVE = """\b
@@ -126,13 +125,25 @@ def _require_consistent(given: Mapping[str, Any], *, is_worded: bool) -> None:
 
 def _signed(home: "Home", word: str, wish: "Wish", given: Mapping[str, Any]) -> bytes:
     from synth_pipeline.integrations.approvals import find_release, release_in, require_signed
-    from synth_pipeline.release.approval import require_passed_checks, sign
+    from synth_pipeline.release.approval import (
+        Standing,
+        read_decision,
+        require_acceptable,
+        require_passed_checks,
+        sign,
+    )
 
     folder = Path(word)
     release = release_in(folder) if (folder / "certificate.json").is_file() else find_release(home, word)
+    subject, now = require_signed(home, release), datetime.now(UTC)
     if wish.kind == "approve":
         require_passed_checks(release.certificate, name=release.name)
-    return sign(require_signed(home, release), wish, _key(given), now=datetime.now(UTC))
+    envelope = sign(subject, wish, _key(given), now=now)
+    decision = read_decision(envelope, where="--out")
+    require_acceptable(
+        decision, subject, Standing("candidate"), approvers=(), now=now
+    )  # as far as it can be known here
+    return envelope
 
 
 def _key(given: Mapping[str, Any]) -> Any:
@@ -161,9 +172,11 @@ def _approvers_of(dataset: str) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> bytes:
+    from synth_pipeline.release.approval import LONGEST_STATEMENT
+
     try:
         with path.open("rb") as file:  # a device may have no end
-            return file.read(_LONGEST_STATEMENT)
+            return file.read(LONGEST_STATEMENT)
     except OSError as error:
         raise SigningError(f"--statement: {path}: cannot be read ({type(error).__name__}); check the path") from None
 

@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 
     from synth_pipeline.audit.verdict import MechanismAudit
 
+_UNSTATED = "internal, unless the rows are released: the file does not state that they are, and nothing was charged (--released says so)"
+
 _EPILOG = """\b
 Examples:
   synth-pipeline audit --spec people.yaml                                a table is invented from the spec
-  synth-pipeline audit --spec people.yaml --data synthetic.parquet       rows that were released already
+  synth-pipeline audit --spec people.yaml --data release/data.parquet    rows that were released already
+  synth-pipeline audit --spec people.yaml --data synthetic.csv --released
   synth-pipeline audit --spec people.yaml --generator aim --epsilon 3 --runs 20000 --json
 
 The walk's own mechanism is run on neighbouring tables, and its answers are guessed apart; what is shown to be lost cannot be more than what
 is claimed. --data is treated as if it were private but is not protected by this command: give rows that need no protection, such as
-a synthetic table. Nothing is charged. Exit code 4: the claim is contradicted."""
+a synthetic table. Of private rows the result would be exact and uncharged: where the file does not state that it is released, the
+answer says that it is internal. Nothing is charged. Exit code 4: the claim is contradicted."""
 
 
 @click.command(epilog=_EPILOG, short_help="A measured lower bound on ε, beside the claim.")
 @spec_option
 @click.option("--data", type=click.Path(), help="Rows that need no protection. Default: rows invented from the spec.")
+@click.option(
+    "--released",
+    "is_released",
+    is_flag=True,
+    help="The rows are released, though the file does not state it (CSV, `sample`).",
+)
 @click.option("--generator", help="Audit another kind of generator than the spec names.")
 @click.option("--epsilon", type=float, help="Audit another ε than the spec's.")
 @click.option("--delta", type=float, help="Audit another δ than the spec's.")
@@ -49,6 +59,7 @@ def audit(  # noqa: PLR0913  (each option is an argument)
     spec_path: str,
     *,
     data: str | None,
+    is_released: bool,
     generator: str | None,
     epsilon: float | None,
     delta: float | None,
@@ -60,6 +71,7 @@ def audit(  # noqa: PLR0913  (each option is an argument)
     import json
 
     from synth_pipeline.audit.public_table import invent_table
+    from synth_pipeline.cli.released_file import states_release
     from synth_pipeline.snapshot.read import read_table
     from synth_pipeline.walk import AUDITED_ROWS
     from synth_pipeline.walk import audit as audit_walk
@@ -69,8 +81,9 @@ def audit(  # noqa: PLR0913  (each option is an argument)
     with progress(f"audit: {spec.dataset}") as tell, _without_warnings():
         found = audit_walk(spec, rows, runs=runs, seed=seed, progress=tell)
     audited = "rows invented from the specification" if data is None else str(data)
-    content = {"dataset": spec.dataset, "table": audited, **json.loads(found.to_json())}
-    answer(content, lambda console: _render(console, spec.dataset, found, audited), as_json=as_json)
+    zone = "released" if data is None or is_released or states_release(data) else _UNSTATED
+    content = {"dataset": spec.dataset, "table": audited, "zone": zone, **json.loads(found.to_json())}
+    answer(content, lambda console: _render(console, spec.dataset, found, (audited, zone)), as_json=as_json)
     return EXIT_CHECK_FAILED if found.is_contradiction else None
 
 
@@ -84,8 +97,8 @@ def _without_warnings() -> Generator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _render(console: "Console", dataset: str, found: "MechanismAudit", audited: str) -> None:
-    bound = found.lower_bound
+def _render(console: "Console", dataset: str, found: "MechanismAudit", table_and_zone: tuple[str, str]) -> None:
+    bound, (audited, zone) = found.lower_bound, table_and_zone
     verdict = "the claim is CONTRADICTED" if found.is_contradiction else "nothing contradicts the claim"
     console.print(f"{dataset}: {verdict}.\n", soft_wrap=True)
     facts(
@@ -96,6 +109,7 @@ def _render(console: "Console", dataset: str, found: "MechanismAudit", audited: 
             "shown": f"ε ≥ {number(bound.epsilon)} with {bound.confidence:.0%} confidence ({bound.method}, {bound.runs:,} runs)",
             "left out": found.canary,
             "table": audited,
+            "zone": zone,
         },
     )
     if found.findings:

@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from synth_pipeline.cli.demo_keys import make_demo_keys
+from synth_pipeline.cli.demo_keys import make_demo_keys, next_steps, render_steps
 from synth_pipeline.cli.live_screen import say, screen
 from synth_pipeline.cli.output import answer, number, table
 
@@ -133,6 +133,7 @@ def _render(console: "Console", dataset: str, chapters: Sequence[Chapter], home:
         ),
         [_row(chapter) for chapter in chapters],
         right=("ε drift", "ε walk", "ε in all", "2-way TVD", "s"),
+        whole=("snapshot", "release"),
     )
     console.print()
     for chapter in chapters:
@@ -144,6 +145,17 @@ def _render(console: "Console", dataset: str, chapters: Sequence[Chapter], home:
         + "\n2-way TVD (of held-out real rows in brackets) and AUC: computed on real rows without noise, so internal, in no release.",
         soft_wrap=True,
     )
+    render_steps(console, _steps(dataset, chapters, home))
+
+
+def _steps(dataset: str, chapters: Sequence[Chapter], home: "Home") -> dict[str, str]:
+    """What to run on the release in force next; nothing where the home has no keys of its own."""
+    from synth_pipeline.integrations.signing import APPROVER, key_files
+
+    version = next((chapter.release for chapter in reversed(chapters) if chapter.release), None)
+    if version is None or not key_files(home.folder, APPROVER)[0].exists():
+        return {}
+    return next_steps(home.releases / dataset / version, home)
 
 
 def _row(chapter: Chapter) -> tuple[str, ...]:

@@ -1,14 +1,12 @@
 """The program: its commands, and what it exits with."""
 
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -28,6 +26,7 @@ from synth_pipeline.cli.refusal import EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_TERM
 from synth_pipeline.cli.run import run
 from synth_pipeline.cli.sample import sample
 from synth_pipeline.cli.schema import schema
+from synth_pipeline.cli.signals import Heard, TerminatedError, heard_signals
 from synth_pipeline.cli.ui import ui
 from synth_pipeline.cli.verify import verify
 from synth_pipeline.errors import EXIT_DONE
@@ -57,6 +56,15 @@ class _InWalkOrder(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; SIGTERM stays what it is where a library made Ctrl-C of it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if isinstance(ctx.obj, Heard) and ctx.obj.is_termination:
+                raise TerminatedError from None
+            raise
 
 
 @click.group(
@@ -111,8 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with _quiet_libraries():
         try:
-            with _told_of_termination():
-                code = program.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+            with heard_signals() as heard:
+                code = program.main(args=arguments, prog_name=PROGRAM, standalone_mode=False, obj=heard)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else PROGRAM
@@ -121,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (click.Abort, KeyboardInterrupt):
             tell_refusal(PROGRAM, _ENDED.format("interrupted"))
             return EXIT_INTERRUPTED
-        except _TerminatedError:
+        except TerminatedError:
             tell_refusal(PROGRAM, _ENDED.format("terminated"))
             return EXIT_TERMINATED
         except BrokenPipeError:  # the reader of stdout has gone; nothing more can be said there
@@ -135,29 +143,6 @@ def _installed_version() -> str:
         return metadata.version(PROGRAM)
     except metadata.PackageNotFoundError:
         return "unknown: run from its source files, without being installed"
-
-
-class _TerminatedError(BaseException):
-    """The process was asked to end; no `except Exception` on the way holds it up."""
-
-
-@contextmanager
-def _told_of_termination() -> Generator[None]:
-    """Turn SIGTERM into an exception, so that a walk which read nothing gives its reservation back and drafts are removed."""
-
-    def end(*_: object) -> NoReturn:
-        raise _TerminatedError
-
-    is_ours = (
-        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if is_ours:
-        signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

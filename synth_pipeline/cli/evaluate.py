@@ -29,7 +29,10 @@ Examples:
   synth-pipeline evaluate ... --quick --json
   synth-pipeline evaluate ... --attacks      membership, inference, linkability, singling out, copies; diagnostics, not a gate
 
---train is what the generator saw, --holdout rows of the same kind that it did not see. Scores are computed on real rows without noise
+--train is what the generator saw, --holdout rows of the same kind that it did not see. `fit` trains on every row of its file, so keep the
+holdout out of it beforehand, all rows of a person together; a walk through Dagster (`run`) does this by itself.
+
+Scores are computed on real rows without noise
 and no ε covers them: what is written to --out is internal and readable by you alone."""
 
 

@@ -61,7 +61,7 @@ def fit(  # noqa: PLR0913  (each option is an argument)
         model = _trained(spec, data, place, tell)
         saved = _saved(model, out)
     spent, ledger_place = model.epsilon, open_ledger(place.ledger).place
-    warnings = list(model.profile.warnings)
+    warnings = [*model.profile.warnings, *_of_a_release(data)]
     content = {
         "model": str(saved),
         "dataset": spec.dataset,
@@ -86,10 +86,12 @@ def _trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> "Released
     Asked first, a ledger without room refuses before any row is read; reserved last, a table that is refused leaves no entry.
     """
     from synth_pipeline.cli.admission import require_admissible
+    from synth_pipeline.integrations.ledger_kept import require_same_ledger
     from synth_pipeline.privacy.gate import masked_counts, withheld_output
     from synth_pipeline.privacy.ledger import ALL_COHORTS, open_ledger
 
     ledger = open_ledger(home.ledger)
+    require_same_ledger(home, spec.dataset)
     require_admissible(spec, ledger, cohort=ALL_COHORTS)
     with masked_counts(home.private), withheld_output("fit", home.private):
         return _read_and_trained(spec, data, home, tell)
@@ -111,6 +113,13 @@ def _read_and_trained(spec: "Spec", data: str, home: "Home", tell: "Teller") -> 
     runtime = RuntimeConfig(progress=tell)
     with given_back_unread(walk):
         return train(walk, snapshot, profile(walk, snapshot, runtime=runtime), runtime=runtime)
+
+
+def _of_a_release(data: str) -> list[str]:
+    from synth_pipeline.cli.released_file import states_release
+
+    words = "--data states that it is a release: its rows are public, so this charge bought nothing, and the model describes synthetic rows"
+    return [words] if states_release(data) else []
 
 
 def _saved(model: "ReleasedModel", out: str) -> Path:

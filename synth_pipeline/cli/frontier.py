@@ -176,16 +176,9 @@ def _require_released(path: Path) -> None:
     Raises:
         SpecError: if the file does not state a release's guarantee, as a bundle's data.parquet does.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from synth_pipeline.cli.released_file import states_release
 
-    from synth_pipeline.release.statement import METADATA_PREFIX
-
-    try:
-        stated = (pq.read_metadata(path).metadata or {}) if path.is_file() else {}
-    except pa.ArrowException:  # no Parquet
-        stated = {}
-    if f"{METADATA_PREFIX}certificate_digest".encode() not in stated:
+    if not states_release(path):
         raise SpecError(
             f"--table: {path}: does not state that it is released, as a bundle's data.parquet does; of a private table every score"
             " would be exact and uncharged. Add --released if it is released"

@@ -20,7 +20,13 @@ Examples:
   synth-pipeline plan --spec people.yaml
 
 Only names and types are read, never a value: bounds and categories taken from the rows would leak them. State them from what the
-columns mean. Until all of them are stated the spec is refused, with a line that names what is missing."""
+columns mean. Until all of them are stated the spec is refused, with a line that names what is missing.
+
+\b
+For walks through Dagster put the same keys, indented, into DEFS/people/defs.yaml, and let $SYNTH_PIPELINE_DEFS name the folder DEFS:
+  type: synth_pipeline.orchestration.SyntheticDataset
+  attributes:
+    dataset: people ..."""
 
 
 @click.command(epilog=_EPILOG, short_help="Propose a spec from a file's schema.")

@@ -39,6 +39,7 @@ Exit code 2: no such release; 4: a link contradicts."""
 @refusing
 def lineage(release: str, *, html: str | None, home: str | None, as_json: bool) -> None:
     """Show the lineage of RELEASE from its snapshot on: DATASET/VERSION, a bundle's folder, or DATASET for its release in force."""
+    from synth_pipeline.cli.release_standing import release_standing
     from synth_pipeline.integrations.release_chain import release_chain
     from synth_pipeline.integrations.release_place import opened_release
     from synth_pipeline.integrations.stores import Home
@@ -49,9 +50,10 @@ def lineage(release: str, *, html: str | None, home: str | None, as_json: bool) 
     at = Home.at(home)
     with opened_release(release, at) as bundle:
         chain = release_chain(bundle, at, _tracking(at))
+        content = {**chain.to_json(), **release_standing(bundle, at)}
     if html is not None:
-        write_lineage_page(Path(html), chain.to_json())
-    answer(chain.to_json(), lambda console: _render(console, chain, html), as_json=as_json)
+        write_lineage_page(Path(html), content)
+    answer(content, lambda console: _render(console, chain, content, html), as_json=as_json)
     if chain.contradictions:
         words = "; ".join(f"{hop.source} → {hop.target}: {hop.detail}" for hop in chain.contradictions)
         raise CheckFailed(f"{release}: {len(chain.contradictions)} link(s) contradict what is stored: {words}")
@@ -67,14 +69,15 @@ def _tracking(home: "Home") -> "Tracking | None":
     return Tracking(home.tracking_uri) if Path(home.tracking_uri.removeprefix("sqlite:///")).is_file() else None
 
 
-def _render(console: "Console", chain: "ReleaseChain", html: str | None) -> None:
+def _render(console: "Console", chain: "ReleaseChain", content: Mapping[str, Any], html: str | None) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
     known, guarantee = chain.lineage, chain.lineage["guarantee"]
     head = f"{known['dataset']}/{known['version']}"
-    told = f"ε = {guarantee['composed_epsilon']:.4g} at δ = {guarantee['delta']:g}, {guarantee['unit']}"
+    told = f"ε = {guarantee['composed_epsilon']:.4g} at δ = {guarantee['delta']:g}; protected: {guarantee['unit']}"
     tree = Tree(Text(f"{head}   {told}"))
+    tree.add(Text(f"signed by {content['signed_by'] or 'nobody'}; approval: {content['approval']['words']}"))
     hops = tree.add(Text("from snapshot to release"))
     for hop in chain.hops:
         hops.add(Text(f"{_SIGNS[hop.state]} {hop.source} → {hop.target}: {hop.detail}"))

@@ -1,6 +1,7 @@
 """Results on stdout: one JSON document for machines, or text and tables for people."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,12 @@ def answer(content: Mapping[str, Any], render: Render, *, as_json: bool) -> None
 
 
 def table(
-    console: "Console", columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
+    console: "Console",
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
     """Print rows under headings.
 
@@ -39,6 +45,7 @@ def table(
         columns: the headings.
         rows: the cells, as text.
         right: headings whose cells are aligned to the right.
+        whole: headings whose cells stay on one line, as they are copied from there.
     """
     from rich.box import SIMPLE
     from rich.table import Table
@@ -46,7 +53,8 @@ def table(
 
     made = Table(box=SIMPLE, pad_edge=False, show_edge=False)
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify = "right" if name in right else "left"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     console.print(made)
@@ -67,6 +75,18 @@ def number(value: float) -> str:
         ('1', '1e-06')
     """
     return f"{value:.4g}"
+
+
+def aligned(values: Sequence[float]) -> list[str]:
+    """Numbers of a column with the same decimals, so that their points stand below one another: two digits of the smallest, six at most.
+
+    Example:
+        >>> aligned([0.002, 0.158, 1.4484])
+        ['0.0020', '0.1580', '1.4484']
+    """
+    least = min((abs(value) for value in values if value), default=1.0)
+    decimals = min(max(1 - math.floor(math.log10(least)), 2), 6)
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def _console() -> "Console":

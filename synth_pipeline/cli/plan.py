@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from synth_pipeline.cli.options import json_option, read_spec, spec_option
-from synth_pipeline.cli.output import answer, number, table
+from synth_pipeline.cli.output import aligned, answer, number, table
 from synth_pipeline.cli.refusal import refusing
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ def plan(spec_path: str, *, as_json: bool) -> None:
 
 def _render(console: "Console", spec: "Spec", made: "Plan") -> None:
     console.print(f"{made.dataset}: one walk with the {made.generator} generator")
-    rows = [(line.stage, line.purpose, line.mechanism, number(line.epsilon)) for line in made.all_lines]
-    table(console, ("stage", "purpose", "mechanism", "ε"), rows, right=("ε",))
+    figures = aligned([line.epsilon for line in made.all_lines])
+    lines = zip(made.all_lines, figures, strict=True)
+    rows = [(line.stage, line.purpose, line.mechanism, figure) for line, figure in lines]
+    table(console, ("stage", "purpose", "mechanism", "ε alone"), rows, right=("ε alone",))
     console.print(
         f"Together: ε = {number(made.epsilon)} at δ = {number(made.budget.delta)}, composed. No row was read."
     )

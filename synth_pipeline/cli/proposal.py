@@ -33,6 +33,7 @@ privacy:
   # unit: {{column: PERSON_ID, max_rows: 8}}   # people with several rows: a column of kind identifier, and how many rows of each to use
   cap: {{epsilon: 10.0}}         {CONFIRM} what all releases together may spend on the same people
 # benchmark: {{target: COLUMN, task: classification}}   # optional: a column to predict, for the scorecard
+# source: {{uri: ./snapshots}}   # where snapshots arrive, for walks through Dagster; `fit` needs none
 """
 _MOST_DECIMALS = 12
 _FAKER_BY_NAME = {
@@ -44,7 +45,7 @@ _FAKER_BY_NAME = {
     r"(.*_)?(street_)?address": "address",
     r"(.*_)?ssn": "ssn",
     r"(.*_)?iban": "iban",
-    r"(.*[_-])?(id|uuid|guid|key)": "uuid4",
+    r"(.*[_-])?(id|uuid|guid|key)([_-]?(no|nr|num|number))?": "uuid4",
 }
 
 
@@ -158,6 +159,8 @@ def _propose(item: Field) -> _Proposed:
     import pyarrow.types as pt
 
     kind, invented = item.type, _faker_of(item.name)
+    if kind is not None and pt.is_integer(kind) and invented == "uuid4":
+        return _identifier(invented, _NO_NUMBERS)
     if kind is None:
         return _identifier(invented) if invented else _unknown("a CSV does not say what it holds")
     if pt.is_dictionary(kind):
@@ -202,6 +205,13 @@ def _is_text(kind: Any) -> bool:
 
 
 _NULLABLE = "nullable: true               # or false, where that is known"
+_NO_NUMBERS = "                 # invents texts, all different; random_number: whole numbers, some of them twice"
+_KEYS_OF_KINDS = (
+    "# min:                       # integer, float, datetime: smallest and largest possible value",
+    "# max:",
+    "# categories: []             # categorical, ordinal: every possible value; or, for a categorical, `discover: true`",
+    "# nullable: true             # all but an identifier: where values may be missing",
+)
 _CATEGORIES = (
     f"categories: []               {CONFIRM} every possible value; or `discover: true` in place of this line, at a charge;"
     " or, for names and free text, only `kind: identifier`"
@@ -216,16 +226,16 @@ def _bounded(kind: str, *lines: str) -> _Proposed:
     return _Proposed(kind, (lines[0], *bounds, *lines[1:], _NULLABLE))
 
 
-def _identifier(faker: str) -> _Proposed:
+def _identifier(faker: str, note: str = "") -> _Proposed:
     line = (
         f"kind: identifier             {CONFIRM} names a person or thing: never read, invented for the synthetic table"
     )
-    return _Proposed("identifier", (line, f"faker: {faker}"))
+    return _Proposed("identifier", (line, f"faker: {faker}{note}"))
 
 
 def _unknown(why: str) -> _Proposed:
     kinds = "integer, float, datetime, categorical, ordinal, boolean or identifier"
-    return _Proposed(None, (f"kind:                        {CONFIRM} {kinds}; {why}",))
+    return _Proposed(None, (f"kind:                        {CONFIRM} {kinds}; {why}", *_KEYS_OF_KINDS))
 
 
 def _faker_of(name: str) -> str | None:

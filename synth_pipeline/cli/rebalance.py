@@ -102,9 +102,9 @@ def _read_shares(path: Path) -> "Shares":
             f"--shares: {path}: cannot be read as YAML or JSON ({type(fault).__name__}); see `synth-pipeline rebalance --help`"
         ) from None
     if isinstance(content, dict) and content:
-        return content  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(content, list) and content and all(_is_condition(item) for item in content):  # pyright: ignore[reportUnknownVariableType]
-        return [(item["where"], item["share"]) for item in content]  # pyright: ignore[reportUnknownVariableType]
+        return content
+    if isinstance(content, list) and content and all(_is_condition(item) for item in content):
+        return [(item["where"], item["share"]) for item in content]
     raise TableError(
         f"--shares: {path}: holds neither shares by column nor a list of {{where: CONDITION, share: NUMBER}};"
         " see `synth-pipeline rebalance --help`"
@@ -112,4 +112,4 @@ def _read_shares(path: Path) -> "Shares":
 
 
 def _is_condition(item: object) -> bool:
-    return isinstance(item, dict) and set(item) == {"where", "share"} and isinstance(item["where"], str)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return isinstance(item, dict) and set(item) == {"where", "share"} and isinstance(item["where"], str)

@@ -16,6 +16,7 @@ from synth_pipeline.encode.moment import spread_moments
 from synth_pipeline.encode.null_block import with_whole_blocks
 from synth_pipeline.encode.pieces import bin_pieces, systematic
 from synth_pipeline.encode.rounding import round_values
+from synth_pipeline.table.arrays import UNDISCOVERED
 from synth_pipeline.table.calendar import Part
 from synth_pipeline.table.encoded import EncodedTable
 from synth_pipeline.table.grid import Cells
@@ -236,7 +237,7 @@ def _categories(
     values[:known] = column.categories
     values[known:] = None
     if column.has_rest and not known:
-        values[0] = "other"
+        values[0] = UNDISCOVERED
     inferred = pd.Series(values, dtype=object).infer_objects()
     if inferred.dtype == "str":
         return inferred.array.take(drawn)

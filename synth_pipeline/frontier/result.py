@@ -65,13 +65,21 @@ class Expected:
     spread: float
     repeats: tuple[float, ...]
 
-    def text(self, digits: int = 3) -> str:
-        """The expectation and its interval for people."""
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+    def brief(self) -> str:
+        """The expectation and half the width of its interval, with no more decimals than that width supports."""
+        reach = (self.high - self.low) / 2
+        digits = decimals_for(reach)
+        return f"{self.value:.{digits}f} ± {reach:.{digits}f}"
 
-    def brief(self, digits: int = 4) -> str:
-        """The expectation and half the width of its interval."""
-        return f"{self.value:.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"
+
+def decimals_for(reach: float) -> int:
+    """Decimals that say something beside an interval of that half width: two digits of it, from two to four.
+
+    Example:
+        >>> decimals_for(0.1458), decimals_for(0.0208), decimals_for(0.0028), decimals_for(0.0)
+        (2, 3, 4, 4)
+    """
+    return min(max(1 - math.floor(math.log10(reach)), 2), 4) if reach > 0 else 4
 
 
 def expectations(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_pipeline.frontier.result import Figure, Frontier
+from synth_pipeline.frontier.result import Figure, Frontier, decimals_for
 
 WHY_FREE = (
     "Every walk here read the released synthetic table in the place of the private one, so all of it is post-processing of a release: no "
@@ -43,7 +43,8 @@ class Reading:
 
     def text(self) -> str:
         """The expectation and its interval for people."""
-        return f"{self.value:.4f} [{self.value - self.reach:.4f}, {self.value + self.reach:.4f}]"
+        digits = decimals_for(self.reach)
+        return f"{self.value:.{digits}f} [{self.value - self.reach:.{digits}f}, {self.value + self.reach:.{digits}f}]"
 
 
 def monotone(frontier: Frontier, figure: Figure) -> tuple[float, ...]:

@@ -84,7 +84,7 @@ def engine_for(kind: str) -> Engine:
         "pate_gan": "synth_pipeline.generate.pate_gan.engine",
     }
     if kind not in modules:
-        raise SpecError(f"generator.kind: {kind}: not built yet; use {', '.join(modules)}")
+        raise SpecError(f"generator.kind: {kind}: no such engine; use {', '.join(modules)}")
     module: Any = import_module(modules[kind])
     return Engine(
         kind,

@@ -19,7 +19,7 @@ from typing import Literal
 
 from synth_pipeline.errors import ApprovalRefused, SigningError, TableError
 from synth_pipeline.integrations.kept_release import KeptRelease, find_release, kept_releases, release_in
-from synth_pipeline.integrations.signing import KEYS_FOLDER, SIGNING_KEY_VARIABLE
+from synth_pipeline.integrations.signing import KEYS_FOLDER, SIGNING_KEY_VARIABLE, signing_key
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.privacy.ledger import Entry, StoredLedger, open_ledger
 from synth_pipeline.release.approval import (
@@ -33,14 +33,15 @@ from synth_pipeline.release.approval import (
     standing_of,
 )
 from synth_pipeline.release.approval_check import PublicKey
-from synth_pipeline.release.keys import PUBLIC_SUFFIX, key_id, public_key_of
-from synth_pipeline.release.statement import APPROVAL
+from synth_pipeline.release.keys import PUBLIC_SUFFIX, key_id, public_key_of, public_text
+from synth_pipeline.release.statement import APPROVAL, CERTIFICATE, file_digest
 from synth_pipeline.release.verify import verify_bundle, verify_digests
 from synth_pipeline.reserve import root_walk_id
 
 __all__ = [
     "KeptRelease",
     "approved_release",
+    "count_decisions",
     "decide",
     "decided_releases",
     "file_decision",
@@ -64,6 +65,11 @@ def decided_releases(home: Home, dataset: str) -> tuple[tuple[KeptRelease, ...],
     """The releases of a dataset that a decision was ever kept about and that still lie there, oldest first; names of damaged ones."""
     named = {str(entry.body["release"]).partition("/")[2] for entry in _records(home, dataset)}
     return kept_releases(home, dataset, among=named)
+
+
+def count_decisions(home: Home, dataset: str) -> int:
+    """How many decisions the chain holds about releases of a dataset; it only grows."""
+    return len(_records(home, dataset))
 
 
 def is_withdrawn(home: Home, name: str) -> bool:
@@ -230,9 +236,10 @@ def require_signed(home: Home, release: KeptRelease) -> Subject:
         ApprovalRefused: if the bundle is not signed, with what to do.
     """
     if release.subject is None:
-        key = home.folder / KEYS_FOLDER / "requester.key"
+        key = signing_key(home.folder)
+        remedy = "" if key.exists() else f"make a key (synth-pipeline keys new --out {key}) and "
         raise ApprovalRefused(
-            f"{release.name}: is not signed, so nobody can say who asks; make a key (synth-pipeline keys new --out {key}) and walk again"
+            f"{release.name}: is not signed, so nobody can say who asks; {remedy}walk again, which signs what it makes"
         )
     return release.subject
 
@@ -286,11 +293,16 @@ def _require_verified(home: Home, release: KeptRelease, subject: Subject) -> Non
             f" into {home.folder / KEYS_FOLDER}, if you trust it"
         )
     with tempfile.TemporaryDirectory(dir=home.scratch) as scratch:
-        verified = verify_bundle(home.fetch_release(release.place, Path(scratch)), key=key)
-    wrong = [fault for fault in verified.faults if fault.file != APPROVAL]  # earlier decisions are judged by the chain
+        bundle = home.fetch_release(release.place, Path(scratch))
+        verified = verify_bundle(bundle, key=key)
+        # Earlier decisions are judged by the chain.
+        wrong = [fault for fault in verified.faults if fault.file != APPROVAL]
+        is_same = not wrong and file_digest(bundle / CERTIFICATE) == subject.certificate
     if wrong:
         faults = "; ".join(map(str, wrong[:3]))
         raise ApprovalRefused(f"{release.name}: does not verify: {faults}; restore the bundle, or make a new release")
+    if not is_same:
+        raise ApprovalRefused(f"{release.name}: its bundle was exchanged meanwhile; look at it, and decide again")
 
 
 def _known_key(home: Home, wanted: str) -> PublicKey | None:
@@ -300,7 +312,7 @@ def _known_key(home: Home, wanted: str) -> PublicKey | None:
     files += [Path(f"{own}{PUBLIC_SUFFIX}").expanduser()] if own else []
     for path in files:
         with suppress(SigningError, OSError):  # another file of that name takes nothing from the keys beside it
-            text = path.read_bytes() if path.is_file() else b""
+            text = public_text(path) if path.is_file() else b""
             if key_id(public_key_of(text, where=str(path))) == wanted:
                 return PublicKey(text, path.name)
     return None

@@ -65,7 +65,9 @@ def _index(site: Path, title: str, run: str, style: str) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>\n{style}</style></head>'
         f'<body class="start"><h1>Data Docs: {escape(title)}</h1><p>Run {escape(run)}. Checked by Great Expectations on the'
         " synthetic table; every value on these pages is synthetic.</p>"
-        f"<h2>Validation results</h2><ul>{results}</ul><h2>Expectation suites</h2><ul>{suites}</ul></body></html>\n"
+        f"<h2>Validation results</h2><ul>{results}</ul><h2>Expectation suites</h2><ul>{suites}</ul>"
+        "<p>Suite, checkpoint and result as objects of Great Expectations: <code>gx/great_expectations.yml</code> beside this page"
+        " says how to open them.</p></body></html>\n"
     )
 
 

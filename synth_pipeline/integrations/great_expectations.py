@@ -3,8 +3,12 @@
 Only synthetic tables may be passed in, as `Released`: results and pages show sampled unexpected values. A frame that is marked private
 (`privacy.gate.mark_private`) cannot be one. Nothing is sent anywhere: analytics are off, and the pages hold no link to outside
 resources (see `data_docs`).
+
+What a run leaves is a project of Great Expectations: suite, validation definition, checkpoint and result are files below `gx/`, beside the
+pages, where `gx.get_context(mode="file")` finds them.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +30,15 @@ if TYPE_CHECKING:
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.data_context import AbstractDataContext
+    from great_expectations.data_context.types.base import DataContextConfig
 
-_SITE = "data_docs"
+_SITE, _PROJECT, _SOURCE = "data_docs", "gx", "synthetic"
+_HEAD = """# The checks of a synthetic table as a project of Great Expectations. Its checkpoint runs on any table of these columns:
+#   import great_expectations as gx
+#   import synth_pipeline.integrations.great_expectations_checks    (expectations that Great Expectations lacks)
+#   context = gx.get_context(mode="file", project_root_dir=FOLDER_ABOVE_THIS_ONE)
+#   context.checkpoints.get("NAME").run(batch_parameters={"dataframe": frame})
+"""
 _OBSERVED = {types.ROW_COUNT: "rows", types.NON_NULL_SHARE: "non_null_share", types.MEAN: "mean"}
 
 
@@ -69,34 +80,54 @@ def run_suite(
     frame = opened(released, where=f"suite {suite_name!r}: the table")
     with TemporaryDirectory(prefix="data_docs_") as scratch:
         site = Path(scratch)
-        result = _run(_context(site), frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))
+        context = _context(site)
+        result = _run(context, frame, expectations, suite_name=_plain(suite_name), run_name=_plain(run_name))
+        _keep_project(context, site / _PROJECT)
         index = keep_pages(site, docs_dir, title=suite_name, run=run_name)
     outcomes = _outcomes(expectations, result)
     return SuiteResult(outcomes, index, not any(outcome.is_blocking_failure for outcome in outcomes))
 
 
 def _context(site: Path) -> "AbstractDataContext":
-    """An ephemeral context that writes its Data Docs to a folder, shows no progress bars and sends no events."""
+    """An ephemeral context that keeps its objects and its Data Docs in a folder, shows no progress bars and sends no events."""
     import great_expectations as gx
+
+    return gx.get_context(mode="ephemeral", project_config=_config(site / _PROJECT, pages=str(site)))
+
+
+def _config(project: Path | None, *, pages: str) -> "DataContextConfig":
+    """Settings of a context whose files lie in a project's folder; None: in the one that holds the settings."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
-        InMemoryStoreBackendDefaults,
+        FilesystemStoreBackendDefaults,
         ProgressBarsConfig,
     )
 
-    pages = {
+    places: Any = FilesystemStoreBackendDefaults(root_directory=project)
+    for store in places.stores.values():
+        store["store_backend"]["suppress_store_backend_id"] = True  # a hidden file that is of no use here
+    site = {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": pages},
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
     }
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
-        data_docs_sites={_SITE: pages},
+    return DataContextConfig(
+        store_backend_defaults=places,
+        data_docs_sites={_SITE: site},
         progress_bars=ProgressBarsConfig(globally=False),
         analytics_enabled=False,
     )
-    return gx.get_context(mode="ephemeral", project_config=config)
+
+
+def _keep_project(context: "AbstractDataContext", folder: Path) -> None:
+    """Write the settings by which Great Expectations opens the folder, in which a run has left its objects, as a project."""
+    from great_expectations.datasource.fluent.config import GxConfig
+
+    source = json.loads(context.data_sources.get(_SOURCE).json())
+    settings = _config(None, pages="uncommitted/data_docs/").to_yaml_str()
+    text = f"{_HEAD}{settings}{GxConfig(fluent_datasources=[source]).yaml()}"
+    (folder / "great_expectations.yml").write_text(text, encoding="utf-8")
 
 
 def _run(
@@ -111,7 +142,7 @@ def _run(
     from great_expectations.checkpoint import UpdateDataDocsAction
 
     batch = (
-        context.data_sources.add_pandas("synthetic")
+        context.data_sources.add_pandas(_SOURCE)
         .add_dataframe_asset("table")
         .add_batch_definition_whole_dataframe("whole")
     )
@@ -189,7 +220,12 @@ def _outcome(expectation: Expectation, found: "ExpectationValidationResult") -> 
         observed = {_OBSERVED[expectation.gx_type]: result["observed_value"]}
     else:
         observed = {"violations": result["unexpected_count"]}
-    return Outcome(expectation, bool(found.success), observed)
+    return Outcome(expectation, bool(found.success), {name: _number(value) for name, value in observed.items()})
+
+
+def _number(value: Any) -> float | int:
+    """A plain number; of a float32 column Great Expectations finds a float32, which is no JSON."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _plain(name: str) -> str:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 CANDIDATE = "candidate"
 _LONGEST_VALUE = 5_000
 _BATCH = 90
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""The kind that MLflow's pages take an experiment for: of models, not of agents."""
 _Value = TypeVar("_Value")
 
 
@@ -179,7 +181,17 @@ def register_generator(
     client = tracking_client(tracking)
     client.set_registered_model_alias(name, CANDIDATE, version)
     client.set_model_version_tag(name, version, "spec_digest", spec.digest)
+    client.update_registered_model(name, description=_about(spec))
     return RegisteredGenerator(f"models:/{name}/{version}", name, version, str(logged.model_id))
+
+
+def _about(spec: Spec) -> str:
+    """What MLflow's page of a dataset's generators says."""
+    return (
+        f"Generators of synthetic rows of `{spec.dataset}`, each trained under differential privacy; sampling from them is free."
+        " Use the alias `approved` and never a number, which may name one that nobody approved:\n\n"
+        f'    mlflow.pyfunc.load_model("models:/{spec.dataset}-generator@approved").predict(None, params={{"num_rows": 10}})'
+    )
 
 
 def finish_run(tracking: Tracking, run: TrackedRun, *, has_succeeded: bool) -> None:
@@ -192,12 +204,19 @@ def _experiment(client: "MlflowClient", tracking: Tracking, name: str) -> str:
 
     found = client.get_experiment_by_name(name)
     if found is None:
+        about = {
+            **_KIND,
+            "mlflow.note.content": f"Walks of `{name}`: a run is one walk from a snapshot to its release. Released facts only.",
+        }
         try:
-            return client.create_experiment(name, artifact_location=tracking.artifacts)
+            return client.create_experiment(name, artifact_location=tracking.artifacts, tags=about)
         except MlflowException:  # another step of the same moment made it
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
+    for key, value in _KIND.items():
+        if key not in found.tags:
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 

@@ -5,6 +5,7 @@ the rows are plain JSON (nulls as null, dates as ISO 8601 text), a request has a
 with one line and status 400; see docs/serving.md.
 """
 
+import inspect
 import json
 import logging
 import os
@@ -24,6 +25,8 @@ ARTIFACT = "generator"
 DEFAULT_ROWS = 100
 MOST_ROWS_VARIABLE = "SYNTH_PIPELINE_MOST_ROWS_SERVED"
 DEFAULT_MOST_ROWS = 100_000
+PARAMETERS = ("num_rows", "where", "shares", "seed")
+_MOST_CALLERS = 20
 _SERVED_VARIABLE = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it in a scoring server
 _LOG = logging.getLogger(__name__)
 
@@ -77,9 +80,11 @@ class SyntheticRows(mlflow.pyfunc.PythonModel):
             MlflowException: with one line, behind a scoring server: status 400 for what is wrong with the request.
         """
         if os.environ.get(_SERVED_VARIABLE) != "true":
+            _refuse_unknown()
             return self._drawn(dict(params or {}))
         try:
             _refuse_input(model_input)
+            _refuse_unknown()
             return _records(self._drawn(dict(params or {}), most=self.most_rows))
         except SynthPipelineError as fault:
             raise _RefusalError(str(fault).replace("--where", "where"), INVALID_PARAMETER_VALUE) from None
@@ -142,6 +147,30 @@ def _refuse_input(given: Any) -> None:
             "inputs: leave them empty; ask by params: num_rows, seed, where, shares, as in"
             ' {"inputs": [], "params": {"num_rows": 10, "where": "age < 30"}}'
         )
+
+
+def _refuse_unknown() -> None:
+    """Refuse parameters that do not exist: MLflow leaves them out with a line in its log, and `were` would be no condition at all.
+
+    What was asked is only where MLflow got it, in its own `predict` that called this one. Where it is not found there any more (MLflow may
+    be rewritten), nothing is refused.
+
+    Raises:
+        ModelError: if there are any.
+    """
+    frame = inspect.currentframe()
+    for _ in range(_MOST_CALLERS):
+        frame = None if frame is None else frame.f_back
+        if frame is None:
+            return
+        if frame.f_code.co_name == "predict" and isinstance(frame.f_locals.get("self"), mlflow.pyfunc.PyFuncModel):
+            asked = frame.f_locals.get("params")
+            unknown = sorted(str(name) for name in asked if name not in PARAMETERS) if isinstance(asked, dict) else []
+            if unknown:
+                raise ModelError(
+                    f"params: no parameter {', '.join(map(repr, unknown))}; there are {', '.join(PARAMETERS)}"
+                )
+            return
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

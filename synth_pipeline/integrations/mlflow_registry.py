@@ -1,6 +1,6 @@
 """What MLflow holds about a walk, and which generator its registry calls approved.
 
-Belongs here: questions to MLflow, and the alias `approved`. Does not: recording a walk (mlflow).
+Belongs here: questions to MLflow, the words beside a generator, and the alias `approved`. Does not: recording a walk (mlflow).
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -60,6 +60,27 @@ def recorded_walk(tracking: Tracking, *, dataset: str, walk_id: str) -> Recorded
         model=None if last is None else f"models:/{last.name}/{last.version}",
         model_tags={} if last is None else dict(last.tags),
     )
+
+
+def describe_generator(tracking: Tracking, *, dataset: str, walk_id: str, words: Released[str]) -> str | None:
+    """Put words on the page of the generator that a walk registered.
+
+    Args:
+        tracking: where.
+        dataset: whose generators.
+        walk_id: which walk.
+        words: Markdown.
+
+    Returns:
+        The version; None where the walk registered none, as where it kept an earlier generator.
+    """
+    client, name = tracking_client(tracking), f"{dataset}-generator"
+    if _aliases(client, name) is None:
+        return None
+    version = _version_of_walk(client, dataset, name, walk_id)
+    if version is not None:
+        client.update_model_version(name, version, description=opened(words, where="MLflow: description"))
+    return version
 
 
 def point_approved(tracking: Tracking, *, dataset: str, walks: Released[Sequence[str]]) -> str | None:

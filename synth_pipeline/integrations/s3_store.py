@@ -25,9 +25,10 @@ from synth_pipeline.integrations.s3_objects import S3Objects, folder_facts
 from synth_pipeline.integrations.s3_place import S3Options, S3Place
 from synth_pipeline.integrations.store_contract import nothing_there, require_names, told_disk_faults
 from synth_pipeline.release.draft import draft_prefix, sweep_drafts
+from synth_pipeline.release.statement import STORE_NOTE
 from synth_pipeline.release.verify import same_release
 
-POINTER, COMPLETE = "current.json", "complete.json"
+POINTER, COMPLETE = "current.json", STORE_NOTE
 _VALUE = "value"
 _OLD_SECONDS = 24 * 3600
 _LOOKS = 10

@@ -117,14 +117,30 @@ def _key_of(home: Path, installed: _Installed) -> Path:
     return Path(given).expanduser() if given else key_files(home, installed.who)[0]
 
 
+def _is_file(path: Path) -> bool:
+    """Whether a file is there.
+
+    Raises:
+        SigningError: if this account may not look.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise SigningError(
+            f"{path}: this account may not look for it ({type(error).__name__}); check its folder"
+        ) from None
+
+
 def _signer(home: Path, installed: _Installed) -> Signer | None:
     own_key, own_passphrase = key_files(home, installed.who)
     key, is_given = _key_of(home, installed), bool(os.environ.get(installed.key))
-    if not key.is_file():
+    if not _is_file(key):
         if is_given:
             raise SigningError(f"${installed.key}: {key}: no such file; name the key, or unset the variable")
+        if os.path.lexists(key):  # a link to a place that is not mounted, say: nothing is left unsigned for that
+            raise SigningError(f"{key}: is there, and is no file, or leads to none; put the key back, or remove it")
         return None
-    if not is_given and own_passphrase.is_file():
+    if not is_given and _is_file(own_passphrase):
         return Signer(own_key, passphrase_path=own_passphrase)
     file, words = os.environ.get(installed.passphrase_file), os.environ.get(installed.passphrase)
     if file:

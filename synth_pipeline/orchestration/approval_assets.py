@@ -1,9 +1,11 @@
 """The asset `approval`: a second person's word on a release, given from the launchpad; part of no walk.
 
-Its value is the approved release, and whoever loads it is refused once the release is no longer approved. A run that withdraws ends as
-failed, by its blocking check: what was selected to come after it in the same run does not start.
+Its value is the approved release, and whoever loads it is refused once the release is no longer approved. A run that withdraws makes
+nothing and ends as failed: Dagster shows the snapshot's partition as failed, what was selected to come after it in the same run does not
+start, and no automation takes it for a new approval.
 """
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,18 +13,18 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from synth_pipeline.errors import SigningError
+from synth_pipeline.errors import CheckFailed, SigningError
 from synth_pipeline.integrations import approvals
 from synth_pipeline.integrations.approvals import KeptRelease
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home, Place
-from synth_pipeline.orchestration.approval_events import catch_up, shown, value_of, verdict
+from synth_pipeline.orchestration.approval_events import approved_of, catch_up, shown, value_of, verdict
 from synth_pipeline.orchestration.asset_options import Result, gate, walk_asset
 from synth_pipeline.orchestration.keys import APPROVAL, APPROVAL_CHECK, DatasetKeys
 from synth_pipeline.orchestration.made import Made
 from synth_pipeline.orchestration.metadata import check_result, event_log
 from synth_pipeline.privacy.gate import Released
-from synth_pipeline.release.approval import Wish, parse_expiry, sign
+from synth_pipeline.release.approval import LONGEST_STATEMENT, Wish, parse_expiry, sign
 from synth_pipeline.release.keys import read_private_key
 from synth_pipeline.release.signer import read_passphrase
 from synth_pipeline.spec import Spec
@@ -86,12 +88,16 @@ def approval_asset(spec: Spec) -> dg.AssetsDefinition:
                 f"release: {chosen.name} is not of snapshot {context.partition_key}; choose its partition"
             )
         envelope = _envelope(config, home, chosen)
-        approvals.decide(home, chosen, envelope, approvers=spec.release.approvers)
-        found = catch_up(context.instance, home, tracking, spec.dataset, told_by_run=chosen.name)
+        kept = approvals.decide(home, chosen, envelope, approvers=spec.release.approvers)
+        told_by_run = chosen.name if kept.body["what"] == Word.approve.value else ""
+        found = catch_up(context.instance, home, tracking, spec.dataset, told_by_run=told_by_run)
         own = next(one for one in found.stood if one.release.name == chosen.name)
-        entries = {**shown(home, own), **_alias(found.alias, found.problem)}
         passed, reason = verdict(found.stood, own)
         event_log(context)(reason)
+        stands = own if own.standing.state == "approved" else approved_of(found.stood, own.partition)
+        if stands is None:
+            raise CheckFailed(f"{reason.value}; this run ends as failed, so that nothing is made after it")
+        entries = {**shown(home, stands), **_alias(found.alias, found.problem)}
         result = check_result(APPROVAL_CHECK, passed=passed, is_blocking=True, description=reason.value, observed={})
         return gate(home, context).materialized(value_of(home, found.stood, own), entries, checks=[result])
 
@@ -115,19 +121,26 @@ def _envelope(config: ApprovalConfig, home: Home, release: KeptRelease) -> bytes
         config.conditions if is_approval else "",
         parse_expiry(config.expires) if is_approval and config.expires else None,
     )
-    key = read_private_key(Path(config.key_file), read_passphrase(Path(config.passphrase_file)))
+    files = {"key_file": Path(config.key_file), "passphrase_file": Path(config.passphrase_file)}
+    for field, path in files.items():
+        if not path.is_file():  # a pipe would keep the run waiting for good
+            raise SigningError(f"{field}: there is no such file on the machine that runs this; check the path")
+    key = read_private_key(files["key_file"], read_passphrase(files["passphrase_file"]))
     return sign(approvals.require_signed(home, release), wish, key, now=datetime.now(UTC))
 
 
 def _given(statement: str) -> bytes:
     if statement.lstrip().startswith("{"):
         return (statement.strip() + "\n").encode()  # a form may drop the line end that the envelope has
+    path = Path(statement)
     try:
-        return Path(statement).read_bytes()
-    except OSError as error:
-        raise SigningError(
-            f"statement: {statement}: cannot be read ({type(error).__name__}); give its text, or its path here"
-        ) from None
+        with path.open("rb") if path.is_file() else nullcontext() as file:  # a pipe or a device may have no end
+            content = b"" if file is None else file.read(LONGEST_STATEMENT)
+    except (OSError, ValueError):
+        content = b""
+    if not content:
+        raise SigningError("statement: is neither the text of one nor the path of a file with one on this machine")
+    return content
 
 
 def _alias(alias: str | None, problem: str) -> dict[str, Released[str]]:

@@ -3,11 +3,14 @@
 Belongs here: the bundle's copy of a statement, the record of an expiry, what Dagster shows, the value that assets after the approval get,
 and MLflow's alias. Does not: deciding (integrations.approvals). The command line, the asset and the sensor all call `catch_up`, so that
 what one of them left undone the next one does.
+
+Two of them may run at once, and the one that has read the chain first may write last. So each reads the chain again after it wrote, and
+begins anew where a decision has come in between; and what counts of what Dagster was told is the last thing, not whether it ever was.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -23,10 +26,11 @@ from synth_pipeline.integrations.mlflow_registry import point_approved
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.io_managers import made_loader, save_made
-from synth_pipeline.orchestration.keys import APPROVAL, DatasetKeys
+from synth_pipeline.orchestration.keys import APPROVAL, APPROVAL_CHECK, DatasetKeys
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.orchestration.metadata import (
     check_evaluation,
+    latest_evaluation,
     materialization,
     metadata_value,
     observation,
@@ -38,6 +42,8 @@ from synth_pipeline.release.approval import ApprovedRelease, Standing
 
 MARK = "mark"
 _LOOKED_THROUGH = 25
+_TURNS = 5
+_HOLDS = f"as long as the check {APPROVAL_CHECK} says so; what ended it since is under Events, and under Partitions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +107,27 @@ def catch_up(
         told_by_run: name of a release of which the calling run itself tells Dagster.
         now: the time, in UTC; default: the clock's.
     """
+    completed: dict[str, None] = {}
+    turns_left = _TURNS
+    while True:
+        before = approvals.count_decisions(home, dataset)
+        found = _brought_up(instance, home, tracking, dataset, told_by_run=told_by_run, now=now)
+        completed |= dict.fromkeys(found.completed)
+        turns_left -= 1
+        if not turns_left or approvals.count_decisions(home, dataset) == before:
+            return replace(found, completed=tuple(completed))
+
+
+def _brought_up(
+    instance: dg.DagsterInstance,
+    home: Home,
+    tracking: Tracking,
+    dataset: str,
+    *,
+    told_by_run: str,
+    now: datetime | None,
+) -> CaughtUp:
+    """One turn of `catch_up`: the chain read, and all that follows from what it holds."""
     releases, damaged = approvals.decided_releases(home, dataset)
     stood = tuple(Stood(release, approvals.standing(home, release, now=now)) for release in releases)
     _store_values(home, stood)
@@ -108,8 +135,9 @@ def catch_up(
     for one in stood:
         is_new = _followed(home, one, now)
         if one.release.name != told_by_run:
-            is_new |= _tell(instance, home, one, stood)
+            is_new |= _tell(instance, home, one)
         completed += [one.release.name] * is_new
+    completed += _tell_check(instance, home, stood, told_by_run=told_by_run)
     alias, problem = None, ""
     try:
         alias = point_approved(tracking, dataset=dataset, walks=Released(_walks_of(home, stood)))
@@ -125,10 +153,16 @@ def approved_of(stood: Sequence[Stood], partition: str | None = None) -> Stood |
 
 
 def shown(home: Home, one: Stood) -> dict[str, Released[Any]]:
-    """What is shown of a release's standing: released facts, and the words of whoever decided."""
+    """What is shown of a release's standing: released facts, and the words of whoever decided.
+
+    Dagster's overview of an asset goes on showing its latest materialization, whatever was observed since. So that of an approval tells
+    what was decided, and sends on to the check for whether it holds; only what ends one tells a state.
+    """
     decision = one.standing.decision
+    is_approved = one.standing.state == "approved"
     entries: dict[str, Released[Any]] = {
-        "state": Released(one.standing.state),
+        **({"decision": Released("approve"), "holds": Released(_HOLDS)} if is_approved else {}),
+        **({} if is_approved else {"state": Released(one.standing.state)}),
         "release": Released(dg.MetadataValue.path(str(one.release.place))),
         "version": Released(one.release.version),
         MARK: Released(one.standing.mark),
@@ -225,32 +259,65 @@ def _is_stored(home: Home, value: Made[ApprovedRelease], dataset: str, partition
     return (found.value, found.origin) == (value.value, value.origin)
 
 
-def _tell(instance: dg.DagsterInstance, home: Home, one: Stood, stood: Sequence[Stood]) -> bool:
-    """Have Dagster show a standing, unless it does; whether it did not."""
-    keys = DatasetKeys(one.release.dataset)
-    key, partition = keys.asset(APPROVAL), one.partition
-    if one.standing.state == "candidate" or _is_told(instance, key, partition, one.standing.mark):
+def _tell(instance: dg.DagsterInstance, home: Home, one: Stood) -> bool:
+    """Have Dagster show a standing of a snapshot's release, unless it does; whether it did not."""
+    key, partition = DatasetKeys(one.release.dataset).asset(APPROVAL), one.partition
+    if one.standing.state == "candidate" or _last_told(instance, key, one) == one.standing.mark:
         return False
     entries = shown(home, one)
-    passed, words = verdict(stood, one)
-    report_event(instance, check_evaluation(keys.approval_check, passed=passed, description=words))
-    if (
-        one.standing.state == "approved"
-    ):  # last, for by this event or the other the next call sees that all of it was told
+    if one.standing.state == "approved":
         report_event(instance, materialization(key, partition=partition, entries=entries))
     else:
+        words = Released(f"{one.release.name}: {approvals.state_words(one.standing)}")
         report_event(instance, observation(key, partition=partition, description=words, entries=entries))
     return True
 
 
-def _is_told(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, mark: str) -> bool:
-    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition])
+def _tell_check(
+    instance: dg.DagsterInstance, home: Home, stood: Sequence[Stood], *, told_by_run: str
+) -> tuple[str, ...]:
+    """Have the check tell of the release that was decided about last, unless it does; its name, if it did not."""
+    last = _decided_last(home, stood)
+    if last is None or last.release.name == told_by_run:
+        return ()
+    check = DatasetKeys(last.release.dataset).approval_check
+    passed, words = verdict(stood, last)
+    event = check_evaluation(check, passed=passed, description=words)
+    if latest_evaluation(instance, check) == (event.passed, event.description):
+        return ()
+    report_event(instance, event)
+    return (last.release.name,)
+
+
+def _decided_last(home: Home, stood: Sequence[Stood]) -> Stood | None:
+    """The release of the chain's latest decision or expiry; a withdrawal that lies in a bundle alone counts as later than the chain."""
+    if not stood:
+        return None
+    entries = [entry for entry in open_ledger(home.ledger).history(stood[0].release.dataset) if entry.kind == "record"]
+    kept = {entry.body.get("statement") for entry in entries}
+    place = {entry.body.get("release"): entry.sequence for entry in entries}
+
+    def order(one: Stood) -> tuple[bool, int]:
+        decision = one.standing.decision
+        return decision is not None and decision.digest not in kept, place.get(one.release.name, 0)
+
+    return max(stood, key=order)
+
+
+def _last_told(instance: dg.DagsterInstance, key: dg.AssetKey, one: Stood) -> str | None:
+    """The mark of the last thing that Dagster was told of a release."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[one.partition])
     made = instance.fetch_materializations(wanted, limit=_LOOKED_THROUGH).records
     noted = instance.fetch_observations(wanted, limit=_LOOKED_THROUGH).records
-    events = [record.asset_materialization for record in made]
-    events += [record.event_log_entry.asset_observation for record in noted]
-    marks = [event.metadata[MARK].value for event in events if event is not None and MARK in event.metadata]
-    return metadata_value(MARK, Released(mark)).value in marks
+    events = [(record.storage_id, record.asset_materialization) for record in made]
+    events += [(record.storage_id, record.event_log_entry.asset_observation) for record in noted]
+    version = metadata_value("version", Released(one.release.version))
+    told = [
+        (number, str(event.metadata[MARK].value))
+        for number, event in events
+        if event is not None and MARK in event.metadata and event.metadata.get("version") == version
+    ]
+    return max(told)[1] if told else None
 
 
 def _walks_of(home: Home, stood: Sequence[Stood]) -> tuple[str, ...]:

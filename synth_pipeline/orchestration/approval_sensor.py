@@ -80,7 +80,10 @@ def is_settled(cursor: str | None, *, entries: int, now: datetime) -> bool:
     """
     if not cursor:
         return False
-    before = json.loads(cursor)
-    looked = datetime.fromisoformat(before["at"]) if "at" in before else datetime.min.replace(tzinfo=UTC)
-    is_recent = looked <= now < looked + LONGEST_REST
-    return is_recent and before["entries"] == entries and not is_expired(before["next"], now)
+    try:
+        before = json.loads(cursor)
+        looked = datetime.fromisoformat(before["at"])
+        is_recent = looked <= now < looked + LONGEST_REST
+        return is_recent and before["entries"] == entries and not is_expired(before["next"], now)
+    except (ValueError, KeyError, TypeError):  # of an earlier version, or set by hand on the sensor's page
+        return False

@@ -11,7 +11,7 @@ Privacy:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -36,6 +36,7 @@ _UNSEEN = (
     "nobody looked at: whether this use is allowed, what names of columns and categories say, the warnings, and the internal report with"
     " its scores and attacks"
 )
+_CHANGED = "the specification was changed since this release was made, so that the floor may have been another then"
 _LONGEST_PART = 220
 
 
@@ -128,7 +129,8 @@ def _decided(home: Home, spec: Spec, name: str) -> str:
     if approver is None:
         key = key_files(home.folder, APPROVER)[0]
         raise SigningError(f"there is no key to approve with; name one in ${APPROVER_KEY_VARIABLE}, or make {key}")
-    envelope = sign(subject, _wish(judged, spec), approver.private_key(), now=datetime.now(UTC))
+    now, is_changed = datetime.now(UTC), release.walk.spec_digest != spec.digest
+    envelope = sign(subject, _wish(judged, spec, now=now, is_changed=is_changed), approver.private_key(), now=now)
     try:
         approvals.decide(home, release, envelope, approvers=spec.release.approvers)
     except SynthPipelineError as refusal:  # it may have been decided meanwhile, by a person or by a second execution
@@ -179,18 +181,28 @@ def _withdrawn_below(home: Home, release: KeptRelease) -> list[str]:
     return [f"it builds on {one.name}, which was withdrawn" for one in below][:1]
 
 
-def _wish(judged: Judged, spec: Spec) -> Wish:
-    publication = spec.release.publication
+def _wish(judged: Judged, spec: Spec, *, now: datetime, is_changed: bool) -> Wish:
+    """What is signed: for what, by which figures and floor, and through which day.
+
+    Args:
+        judged: the conditions, all of which hold.
+        spec: the specification of this moment.
+        now: the time, in UTC.
+        is_changed: whether the release was made under another specification.
+    """
+    publication, days = spec.release.publication, spec.release.approval_days
     use = (publication.intended_use if publication else None) or _ANY_USE
     purpose = _clipped(f"{AUTOMATIC}; for: {use}", most=LONGEST_WORDS)
-    return Wish("approve", purpose, _clipped("; ".join([*judged.held, _UNSEEN]), most=LONGEST_WORDS))
+    conditions = _clipped("; ".join([*judged.held, *[_CHANGED] * is_changed, _UNSEEN]), most=LONGEST_WORDS)
+    return Wish("approve", purpose, conditions, None if days is None else now.date() + timedelta(days=days))
 
 
 def _state(found: Standing) -> str:
     words, approval = approvals.state_words(found), found.approval
     if found.state != "approved" or approval is None or not approval.words.startswith(AUTOMATIC):
         return words
-    return f"approved automatically by key {approval.key_id}: {approval.conditions.removesuffix(f'; {_UNSEEN}')}"
+    last = f", until {approval.expires} (UTC)" if approval.expires else ""
+    return f"approved automatically by key {approval.key_id}{last}: {approval.conditions.removesuffix(f'; {_UNSEEN}')}"
 
 
 def _candidate(name: str, reason: str) -> str:

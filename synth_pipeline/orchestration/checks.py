@@ -35,9 +35,17 @@ def check_specs(spec: Spec) -> list[dg.AssetCheckSpec]:
 
 
 def check_results(
-    released: Released[tuple[Outcome, ...]], declared: Sequence[dg.AssetCheckSpec]
+    released: Released[tuple[Outcome, ...]],
+    declared: Sequence[dg.AssetCheckSpec],
+    *,
+    docs: Released[dg.MetadataValue] | None = None,
 ) -> list[dg.AssetCheckResult]:
     """The outcomes as results of the declared checks.
+
+    Args:
+        released: the outcomes.
+        declared: the checks, as they were loaded.
+        docs: where Great Expectations' pages about this run are.
 
     Raises:
         SpecError: if the suite is not the one that was declared when the code was loaded.
@@ -48,15 +56,18 @@ def check_results(
         raise SpecError(
             "validation_suite: the suite differs from the checks that were loaded; reload the code location and run again"
         )
-    return [_result(outcome) for outcome in outcomes]
+    return [_result(outcome, docs) for outcome in outcomes]
 
 
-def _result(outcome: Outcome) -> dg.AssetCheckResult:
+def _result(outcome: Outcome, docs: Released[dg.MetadataValue] | None) -> dg.AssetCheckResult:
     # What an outcome observed describes the synthetic table only, so it is a released fact.
     return check_result(
         outcome.expectation.name,
         passed=outcome.passed,
         is_blocking=outcome.expectation.is_blocking,
         description=outcome.expectation.description,
-        observed={name: Released(float(value)) for name, value in outcome.observed.items()},
+        observed={
+            **{name: Released(float(value)) for name, value in outcome.observed.items()},
+            **({} if docs is None else {"data_docs": docs}),
+        },
     )

@@ -4,6 +4,8 @@ Belongs here: layout. Does not: deciding what may be shown (metadata), or anythi
 """
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import dagster as dg
 import numpy as np
@@ -56,6 +58,14 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def page(address: str) -> dg.MetadataValue:
+    """A page that people open: as a link; of a page on this machine its path, since no browser follows a web page's link to a file."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return dg.MetadataValue.path(url2pathname(parts.path))
+    return dg.MetadataValue.url(address)
+
+
 def finding_table(findings: Sequence[Finding]) -> dg.MetadataValue:
     """What an audit found wrong, one line each."""
     if not findings:
@@ -94,7 +104,7 @@ def ledger_table(entries: Iterable[Entry], reservation: int) -> dg.MetadataValue
     """The ledger's entries about one walk."""
     own = [entry for entry in entries if entry.reservation == reservation]
     rows = [
-        (entry.sequence, f"{entry.at:.19}".replace("T", " "), entry.kind, entry.cohort, entry.digest[:16])
+        (entry.sequence, f"{entry.at:.19}".replace("T", " "), entry.kind, entry.cohort, entry.digest[:8])
         for entry in own
     ]
     return markdown_table(["entry", "at (UTC)", "what", "block", "digest"], rows)
@@ -110,15 +120,19 @@ def table_digest(frame: pd.DataFrame) -> str:
     return lineage.table_digest(frame)
 
 
-def sparkline(shares: Sequence[float] | np.ndarray) -> str:
+def sparkline(shares: Sequence[float] | np.ndarray, *, widest: int = _WIDEST) -> str:
     """Shares as bars of text; neighbours are joined where there are more than fit.
+
+    Args:
+        shares: one of each code.
+        widest: most letters.
 
     Example:
         >>> sparkline([0.0, 0.5, 1.0])
         '▁▅█'
     """
     values = np.asarray(shares, dtype=float)
-    joined = np.array([part.sum() for part in np.array_split(values, min(len(values), _WIDEST))])
+    joined = np.array([part.sum() for part in np.array_split(values, min(len(values), widest))])
     top = max(float(joined.max()), 1e-300)
     return "".join(_BARS[min(int(value / top * (len(_BARS) - 1) + 0.5), len(_BARS) - 1)] for value in joined)
 

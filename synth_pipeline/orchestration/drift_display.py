@@ -11,6 +11,10 @@ from synth_pipeline.privacy.gate import Released
 from synth_pipeline.spec import Spec
 from synth_pipeline.table.profile import Profile
 
+_WIDEST = 24
+"""Letters of a small plot: two of them stand in a row, beside six figures."""
+_SMALLEST_P = 1e-9
+
 
 def drift_entries(report: DriftReport, prior: Profile, spec: Spec) -> dict[str, Entry]:
     """What a drift report shows.
@@ -46,7 +50,7 @@ def _column_table(report: DriftReport, prior: Profile, spec: Spec) -> dg.Metadat
         (
             column.name,
             _verdict(column),
-            column.adjusted_p,
+            _p_value(column.adjusted_p),
             *_bars(column.name, report, prior),
             column.psi.value,
             column.js_distance.value,
@@ -66,6 +70,11 @@ def _distance(column: ColumnDrift, spec: Spec) -> str:
     return f"{column.wasserstein.value:.3g} {column.unit or declared or ''}".strip()
 
 
+def _p_value(value: float) -> float | str:
+    """As it is, or that it is smaller than anybody asks about."""
+    return f"< {_SMALLEST_P:g}" if value < _SMALLEST_P else value
+
+
 def _verdict(column: ColumnDrift) -> str:
     if column.is_ignored:
         return "expected to move"
@@ -78,7 +87,8 @@ def _bars(name: str, report: DriftReport, prior: Profile) -> tuple[str, str]:
     if index is None or name not in report.fresh:
         return "", ""
     now = np.maximum(report.fresh[name].values, 0.0)
-    return sparkline(prior.shares(index)), sparkline(now / max(float(now.sum()), 1.0))
+    before, after = prior.shares(index), now / max(float(now.sum()), 1.0)
+    return sparkline(before, widest=_WIDEST), sparkline(after, widest=_WIDEST)
 
 
 def _pair_table(report: DriftReport) -> dg.MetadataValue:
@@ -86,7 +96,7 @@ def _pair_table(report: DriftReport) -> dg.MetadataValue:
         (
             f"{pair.first} × {pair.second}",
             "**drifted**" if pair.is_drifted else "no drift",
-            pair.adjusted_p,
+            _p_value(pair.adjusted_p),
             str(pair.tvd),
             ", ".join(pair.explained_by) or ("how the two belong together" if pair.is_drifted else ""),
         )

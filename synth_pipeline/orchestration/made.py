@@ -17,7 +17,7 @@ class Origin:
     Attributes:
         walk: the walk's key in the ledger.
         reservation: number of its reservation.
-        fingerprint: keyed fingerprint of the snapshot.
+        fingerprint: keyed fingerprint of the snapshot, as it may be shown (`snapshot.fingerprint.released_fingerprint`).
     """
 
     walk: WalkKey

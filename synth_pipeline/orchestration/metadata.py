@@ -29,7 +29,7 @@ class Gate:
     Attributes:
         store: the private store, which takes internal values.
         place: parts of the place of this asset's internal values in it.
-        known_as: entries that every result of the asset shows, such as the id that others know its step by.
+        known_as: entries that every result of the asset shows after its own, such as the id that others know its step by.
     """
 
     store: PrivateStore
@@ -49,7 +49,7 @@ class Gate:
         Raises:
             PrivacyError: as `pass_through` does.
         """
-        shown = self.pass_through({**self.known_as, **entries})
+        shown = self.pass_through({**entries, **self.known_as})
         return dg.MaterializeResult(value=value, metadata=shown, check_results=list(checks))
 
     def pass_through(self, entries: Entries) -> dict[str, dg.MetadataValue]:
@@ -81,7 +81,7 @@ def check_result(
     passed: bool,
     is_blocking: bool,
     description: str,
-    observed: Mapping[str, Released[float]],
+    observed: Mapping[str, Released[float] | Released[dg.MetadataValue]],
 ) -> dg.AssetCheckResult:
     """What a check found, as Dagster shows it; like everything that is shown, it takes released figures only.
 
@@ -90,7 +90,7 @@ def check_result(
         passed: whether it holds.
         is_blocking: whether what follows is stopped if not.
         description: what was expected.
-        observed: the figures that say so.
+        observed: the figures that say so, and where there is more.
     """
     severity = dg.AssetCheckSeverity.ERROR if is_blocking else dg.AssetCheckSeverity.WARN
     shown = {key: metadata_value(f"{name}: {key}", entry) for key, entry in observed.items()}
@@ -142,6 +142,16 @@ def check_evaluation(check: dg.AssetCheckKey, *, passed: bool, description: Rele
         description=opened(description, where="check"),
         blocking=True,
     )
+
+
+def latest_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> tuple[bool, str | None] | None:
+    """What Dagster shows of a check now: whether it holds, and its words; None where it was never evaluated, or a run is at it."""
+    record = instance.get_latest_asset_check_evaluation_record(check)
+    event = record.event.dagster_event if record is not None and record.event is not None else None
+    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None
+    found = event.asset_check_evaluation_data
+    return found.passed, found.description
 
 
 def report_event(

@@ -9,6 +9,7 @@ import dagster as dg
 from synth_pipeline import reserve
 from synth_pipeline import walk as stages
 from synth_pipeline.generate.protocol import RuntimeConfig
+from synth_pipeline.integrations.ledger_kept import require_same_ledger
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration import display, pictures
@@ -30,6 +31,7 @@ from synth_pipeline.privacy.gate import Internal, Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.signer import require_usable
 from synth_pipeline.settle import is_compared, settle, share_of
+from synth_pipeline.snapshot.fingerprint import released_fingerprint
 from synth_pipeline.snapshot.read import read_table
 from synth_pipeline.snapshot.take import Snapshot
 from synth_pipeline.spec import Spec
@@ -49,22 +51,24 @@ def _real_snapshot(spec: Spec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], tracking: dg.ResourceParam[Tracking]
     ) -> Result:
         ledger, partition = open_ledger(home.ledger), context.partition_key
+        require_same_ledger(home, spec.dataset)
         give_back_abandoned(ledger, context.instance, dataset=spec.dataset, replaced=partition)
         walk_id = context.run.root_run_id or context.run.run_id
         require_usable(home.signer())
         walk = _opened(spec, home, partition, walk_id)
         with charged_stage(spec, context, home):
             snapshot = _take(walk, home, partition, context.instance)
-        origin = Origin(walk.key, walk.reservation.number, snapshot.fingerprint)
+        shown = released_fingerprint(snapshot.fingerprint, dataset=spec.dataset, snapshot=partition, key=home.key())
+        origin = Origin(walk.key, walk.reservation.number, shown)
         forget_other_journals(home, origin)
         record = WalkRecord(context, tracking, origin)
-        record.opened(walk, snapshot.fingerprint)
+        record.opened(walk, shown)
         entries = {
             "plan": Released(display.charge_table(walk.plan.all_lines)),
             "epsilon_reserved": Released(walk.epsilon if walk.named is None else 0.0),  # an epoch is paid for already
             "delta": Released(walk.plan.budget.delta),
             "ledger": Released(display.ledger_table(ledger.history(spec.dataset), walk.reservation.number)),
-            "fingerprint": Released(snapshot.fingerprint),
+            "fingerprint": Released(shown),
             "dagster/column_schema": Released(display.column_schema(spec)),
             **column_lineage(spec, "real_snapshot"),
             "counts": Internal(vars(snapshot.counts)),

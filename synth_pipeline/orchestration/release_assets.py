@@ -1,13 +1,14 @@
 """release: the bundle of a walk, made where every check and the audit hold; or the release in force, where that one stands."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import dagster as dg
 from pandas import DataFrame
 
 from synth_pipeline import walk as stages
 from synth_pipeline.audit.verdict import MechanismAudit
+from synth_pipeline.drift.decision import PriorFacts
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.integrations.stores import Home, Place
 from synth_pipeline.orchestration import display, pictures
@@ -23,6 +24,7 @@ from synth_pipeline.orchestration.metadata import Entry
 from synth_pipeline.orchestration.retries import forget_score_journal
 from synth_pipeline.orchestration.score_assets import score_deps, score_of
 from synth_pipeline.orchestration.tracking import WalkRecord
+from synth_pipeline.outcome import ScoreOutcome
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.facts import ReleaseFacts
@@ -65,49 +67,91 @@ def _release(spec: Spec) -> dg.AssetsDefinition:
     ) -> Result:
         parts = [generator, synthetic_table, validation_suite, privacy_audit]
         origin = one_origin(parts, where=f"{spec.dataset}/release")
-        outcomes, frame = validation_suite.value, synthetic_table.value
-        stages.require_passed(outcomes)
+        stages.require_passed(validation_suite.value)
         stages.require_kept(privacy_audit.value)
         found = settled(spec, home, context.partition_key, origin)
         _require_base(home, spec, found)
-        record = WalkRecord(context, tracking, origin)
+        walked = _Walked(spec, home, origin, found, WalkRecord(context, tracking, origin))
         if found.decision.kind == "reuse" and found.prior is not None:
-            place = prior_release(home, spec, found.prior)
-            record.released({}, {"release": Released(found.prior.version)})
-            told = {**found.entries, **_named(place, found.prior.version), **record.entries}
-            return gate(home, context).materialized(Made(place, origin), told)
-        score = score_of(spec, home, context.partition_key, origin)
-        forget_score_journal(home, origin)
-        facts = stages.release_facts(
-            origin.walk,
-            generator.value,
-            fingerprint=origin.fingerprint,
-            outcomes=outcomes,
-            rows=len(frame),
-            audit=privacy_audit.value,
-            drift=found.events,
-            score=score.events,
-            extra={**found.lineage, **stages.score_facts(score.of(display.table_digest(frame)))},
-        )
-        facts = _anchored(facts, home, record)
-        bundle = stages.assemble(facts, frame, releases=home.releases, signer=home.signer())
-        drawn = pictures.release_pictures(facts)
-        record.reported({REPORT: (bundle / REPORT).read_bytes(), **pictures.files(drawn)})
-        folder = home.keep_release(bundle)
-        _put_in_force(spec, home, found, generator)
-        pages = _pages(home, spec, context.partition_key, folder)
-        _record(record, facts, folder, pages)
-        entries: dict[str, Entry] = {
-            **found.entries,
-            **_entries(home, facts, folder, pages, origin),
-            "approval": Released(_approval(home, spec, facts.version)),
-            "charged": Released(display.event_table((*found.events, *generator.value.events, *score.events))),
-            **{name: Released(picture) for name, picture in pictures.shown(drawn, only=("trust_map",)).items()},
-            **record.entries,
-        }
-        return gate(home, context).materialized(Made(folder, origin), entries)
+            place, entries = _let_stand(walked, found.prior)
+        else:
+            stated = _Stated(generator, synthetic_table.value, validation_suite.value, privacy_audit.value)
+            place, entries = _made_anew(walked, stated)
+        told = {**found.entries, **entries, **walked.record.entries}
+        return gate(home, context).materialized(Made(place, origin), told)
 
     return release
+
+
+@dataclass(frozen=True, eq=False)
+class _Walked:
+    """A walk that has come to its release: of what, where things lie, what was settled about it, and where it is recorded."""
+
+    spec: Spec
+    home: Home
+    origin: Origin
+    found: Settled
+    record: WalkRecord
+
+    @property
+    def snapshot(self) -> str:
+        return self.origin.walk.snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class _Stated:
+    """What a release that is made now is made of."""
+
+    generator: Made[ReleasedModel]
+    table: DataFrame
+    outcomes: Outcomes
+    audit: MechanismAudit
+
+
+def _let_stand(walked: _Walked, prior: PriorFacts) -> tuple[Place, dict[str, Entry]]:
+    """The release in force, which stands for this snapshot too, and what is shown of it."""
+    place = prior_release(walked.home, walked.spec, prior)
+    walked.record.released({}, {"release": Released(prior.version)})
+    return place, _named(place, prior.version)
+
+
+def _made_anew(walked: _Walked, stated: _Stated) -> tuple[Place, dict[str, Entry]]:
+    """A release of this walk's own: its bundle written, recorded and put in force; where it lies, and what is shown of it."""
+    home, spec, record = walked.home, walked.spec, walked.record
+    score = score_of(spec, home, walked.snapshot, walked.origin)
+    forget_score_journal(home, walked.origin)
+    facts = _facts(walked, stated, score)
+    bundle = stages.assemble(facts, stated.table, releases=home.releases, signer=home.signer())
+    drawn = pictures.release_pictures(facts)
+    record.reported({REPORT: (bundle / REPORT).read_bytes(), **pictures.files(drawn)})
+    folder = home.keep_release(bundle)
+    _put_in_force(spec, home, walked.found, stated.generator)
+    pages = _pages(home, spec, walked.snapshot, folder)
+    _record(record, facts, folder, pages)
+    charged = (*walked.found.events, *stated.generator.value.events, *score.events)
+    return folder, {
+        **_entries(home, facts, folder, pages, walked.origin),
+        "approval": Released(_approval(home, spec, facts.version)),
+        "charged": Released(display.event_table(charged)),
+        **{name: Released(picture) for name, picture in pictures.shown(drawn, only=("trust_map",)).items()},
+    }
+
+
+def _facts(walked: _Walked, stated: _Stated, score: ScoreOutcome) -> ReleaseFacts:
+    """What the release states, with the ledger's head of this moment and the runs that made it: ways back from the release."""
+    facts = stages.release_facts(
+        walked.origin.walk,
+        stated.generator.value,
+        fingerprint=walked.origin.fingerprint,
+        outcomes=stated.outcomes,
+        rows=len(stated.table),
+        audit=stated.audit,
+        drift=walked.found.events,
+        score=score.events,
+        extra={**walked.found.lineage, **stages.score_facts(score.of(display.table_digest(stated.table)))},
+    )
+    head = asdict(open_ledger(walked.home.ledger).head())
+    return replace(facts, ledger_head=head, links=walked.record.links())
 
 
 def _require_base(home: Home, spec: Spec, found: Settled) -> None:
@@ -119,7 +163,8 @@ def _require_base(home: Home, spec: Spec, found: Settled) -> None:
 def _record(record: WalkRecord, facts: ReleaseFacts, folder: Place, pages: Mapping[str, str]) -> None:
     """Note the release in MLflow, and close the walk's run there."""
     tags = {"release": Released(facts.version), "release.folder": Released(str(folder)), **_tags(pages)}
-    record.released({"epsilon_composed": Released(facts.composed_epsilon)}, tags)
+    guarantee = {"epsilon_composed": Released(facts.composed_epsilon), "delta": Released(facts.delta)}
+    record.released(guarantee, tags)
 
 
 def _entries(
@@ -129,17 +174,12 @@ def _entries(
     history = open_ledger(home.ledger).history(facts.dataset)
     return {
         **_named(folder, facts.version),
-        **{name: Released(dg.MetadataValue.url(page)) for name, page in pages.items()},
-        **column_lineage(facts.spec, "release"),
         "epsilon": Released(facts.composed_epsilon),
         "delta": Released(facts.delta),
+        **{name: Released(display.page(page)) for name, page in pages.items()},
+        **column_lineage(facts.spec, "release"),
         "ledger": Released(display.ledger_table(history, origin.reservation)),
     }
-
-
-def _anchored(facts: ReleaseFacts, home: Home, record: WalkRecord) -> ReleaseFacts:
-    """The facts with the ledger's head of this moment, and the runs that made them: ways back from the release."""
-    return replace(facts, ledger_head=asdict(open_ledger(home.ledger).head()), links=record.links())
 
 
 def _pages(home: Home, spec: Spec, snapshot: str, folder: Place) -> dict[str, str]:
@@ -169,7 +209,7 @@ def _approval(home: Home, spec: Spec, version: str) -> str:
 
 def _named(place: object, version: str) -> dict[str, Entry]:
     """Where a release lies, and its name."""
-    return {"release": Released(dg.MetadataValue.path(str(place))), "version": Released(version)}
+    return {"version": Released(version), "release": Released(dg.MetadataValue.path(str(place)))}
 
 
 def _put_in_force(spec: Spec, home: Home, found: Settled, generator: Made[ReleasedModel]) -> None:

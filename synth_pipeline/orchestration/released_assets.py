@@ -105,15 +105,15 @@ def _validation_suite(spec: Spec) -> dg.AssetsDefinition:
                 suite_name=spec.dataset,
                 run_name=context.partition_key,
             )
-        start_page = home.released.found(*place) / found.docs_index.name
+        docs_page = Released(display.page((home.released.found(*place) / found.docs_index.name).as_uri()))
         tell("checked", 1.0)
         entries = {
-            "data_docs": Released(dg.MetadataValue.url(start_page.as_uri())),
+            "data_docs": docs_page,
             "passed": Released(sum(outcome.passed for outcome in found.outcomes)),
             "failed": Released(sum(not outcome.passed for outcome in found.outcomes)),
             "blocking_failures": Released(sum(outcome.is_blocking_failure for outcome in found.outcomes)),
         }
-        results = check_results(Released(found.outcomes), checks)
+        results = check_results(Released(found.outcomes), checks, docs=docs_page)
         return gate(home, context).materialized(Made(found.outcomes, origin), entries, checks=results)
 
     return validation_suite

@@ -21,7 +21,14 @@ from typing import TypeVar
 
 import dagster as dg
 
-from synth_pipeline.errors import LedgerUnreachable, SourceError, StageStopped, StoreError, SynthPipelineError
+from synth_pipeline.errors import (
+    LedgerUnreachable,
+    SourceError,
+    StageStopped,
+    StoreError,
+    SynthPipelineError,
+    TableError,
+)
 from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.made import Origin
 from synth_pipeline.privacy.journal import remove_journals, sweep_journals
@@ -44,6 +51,7 @@ def retried(function: Callable[..., _Result]) -> Callable[..., _Result]:
     def step(context: dg.AssetExecutionContext, **inputs: object) -> _Result:
         _end_with_run()
         with final_refusals(context.instance, context.run.run_id):
+            _require_one_snapshot(context)
             result = function(context, **inputs)
         if isinstance(result, dg.MaterializeResult) and any(map(_stops, result.check_results or ())):
             _make_final(context.instance, context.run.run_id)
@@ -87,6 +95,19 @@ def forget_other_journals(home: Home, origin: Origin) -> None:
 def waits_for_retry(run: dg.DagsterRun) -> bool:
     """Whether the daemon is about to start a failed run again; it cannot, where a command ran it."""
     return run.is_complete_and_waiting_to_retry and run.remote_job_origin is not None
+
+
+def _require_one_snapshot(context: dg.AssetExecutionContext) -> None:
+    """A walk is of one snapshot; Dagster's pages also offer one run for a range of them.
+
+    Raises:
+        TableError: for a run of several.
+    """
+    if context.has_partition_key_range and not context.has_partition_key:
+        raise TableError(
+            f"{context.asset_key.to_user_string()}: a run of {len(context.partition_keys)} snapshots; a walk is of one, so launch a run for"
+            " each, as a backfill over them does by itself"
+        )
 
 
 def _stops(check: dg.AssetCheckResult) -> bool:

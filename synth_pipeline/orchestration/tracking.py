@@ -14,15 +14,17 @@ from synth_pipeline.drift.decision import Decision
 from synth_pipeline.integrations import mlflow as tracker
 from synth_pipeline.integrations.mlflow import Lineage
 from synth_pipeline.integrations.mlflow_place import TrackedRun, Tracking
-from synth_pipeline.integrations.mlflow_registry import recorded_walk
+from synth_pipeline.integrations.mlflow_registry import describe_generator, recorded_walk
 from synth_pipeline.orchestration.made import Origin
 from synth_pipeline.orchestration.metadata import event_log
 from synth_pipeline.privacy.gate import Released
 from synth_pipeline.release.model import ReleasedModel
+from synth_pipeline.release.statement import CERTIFICATE, REPORT
 from synth_pipeline.reserve import Walk
 from synth_pipeline.spec import Spec
 
 DAGSTER_PAGES_VARIABLE = "SYNTH_PIPELINE_DAGSTER_PAGES"
+_GUARANTEE = {"epsilon_composed": "ε", "delta": "δ"}
 
 
 def run_page(run_id: str) -> str:
@@ -107,6 +109,10 @@ class WalkRecord:
             run = self._run()
             tracker.log_facts(self._tracking, run, metrics=facts, tags=tags)
             tracker.finish_run(self._tracking, run, has_succeeded=True)
+            words = _description(self._origin, self._tracking.link(run), facts, tags)
+            describe_generator(
+                self._tracking, dataset=self._origin.walk.dataset, walk_id=self._origin.walk.walk_id, words=words
+            )
 
     def links(self) -> dict[str, str]:
         """Ids under which the walk is known, for the release to carry: of Dagster's run, of MLflow's, of the generator's version."""
@@ -139,6 +145,25 @@ class WalkRecord:
                 Released(f"MLflow: not recorded ({kind}); the result itself is kept")
             )
             self.entries["mlflow_problem"] = Released(f"not recorded: {kind}")
+
+
+def _description(
+    origin: Origin, run: str, facts: Mapping[str, Released[float]], tags: Mapping[str, Released[str]]
+) -> Released[str]:
+    """What MLflow's page of a registered generator says: which release it is of, and where report and certificate are."""
+    walk, told = origin.walk, {name: str(tag.value) for name, tag in tags.items()}
+    guarantee = ", ".join(f"{sign} = {facts[name].value:.4g}" for name, sign in _GUARANTEE.items() if name in facts)
+    lines = [
+        f"`{told['release']}`: generator of this release of `{walk.dataset}`, trained on snapshot `{walk.snapshot}`"
+        + (f" ({guarantee})." if guarantee else "."),
+        "The alias `candidate` names the newest generator, `approved` that of the release which a second person approved.",
+        "",
+        f"- report: [beside its run]({run}/artifacts/report/{REPORT})",
+        f"- the walk: [in Dagster]({run_page(walk.walk_id)}), [in MLflow]({run})",
+    ]
+    if folder := told.get("release.folder"):
+        lines += [f"- certificate: `{folder}/{CERTIFICATE}`; `synth-pipeline verify {folder}` checks it offline"]
+    return Released("\n".join(lines))
 
 
 def _parameters(walk: Walk) -> dict[str, Released[object]]:

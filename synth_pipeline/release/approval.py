@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from synth_pipeline.errors import ApprovalRefused, SigningError
 from synth_pipeline.release.envelope import envelope_parts, open_envelope, seal
 from synth_pipeline.release.keys import key_id, public_bytes, public_key_of
-from synth_pipeline.release.statement import APPROVAL_TYPE, CERTIFICATE, STATEMENT_TYPE, is_expired, iso_day, read_json
+from synth_pipeline.release.statement import (
+    APPROVAL_TYPE,
+    CERTIFICATE,
+    STATEMENT_TYPE,
+    is_expired,
+    iso_day,
+    read_json,
+    shown_name,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["candidate", "approved", "expired", "withdrawn"]
 Kind: TypeAlias = Literal["approve", "withdraw"]
 LONGEST_WORDS = 1000
+LONGEST_STATEMENT = 2**20  # bytes of an envelope that is read; each is a few kilobytes
 _CLOCKS_APART = timedelta(minutes=5)
 
 
@@ -72,7 +81,7 @@ class Wish:
     def __post_init__(self) -> None:
         needed = "purpose" if self.kind == "approve" else "reason"
         for what, text in ((needed, self.words), ("conditions", self.conditions)):
-            if (what == needed and not text) or not _is_one_line(text):
+            if (what == needed and not text.strip()) or not _is_one_line(text):
                 least = 1 if what == needed else 0
                 raise SigningError(f"{what}: give {least} to {LONGEST_WORDS} printable characters; it is kept for good")
 
@@ -290,7 +299,7 @@ def require_passed_checks(certificate: Mapping[str, Any], *, name: str) -> None:
     audit = predicate["audit"]
     if failed:
         raise ApprovalRefused(
-            f"{name}: blocking checks failed: {', '.join(map(str, failed))}; make a release that passes them"
+            f"{name}: blocking checks failed: {shown_name(', '.join(map(str, failed)))}; make a release that passes them"
         )
     if isinstance(audit, dict) and audit.get("contradicts"):
         raise ApprovalRefused(f"{name}: its audit contradicts its guarantee; do not hand out anything of that walk")
@@ -362,7 +371,7 @@ def _read(statement: Mapping[str, Any], key: str, envelope: bytes) -> Decision:
         raise ValueError("another kind of statement")
     if kind not in ("approve", "withdraw") or not all(isinstance(text, str) for text in texts):
         raise ValueError("a field of another type")
-    if not (words and _is_one_line(words) and _is_one_line(conditions)) or predicate["approver"]["keyid"] != key:
+    if not words or not all(map(_is_one_line, texts)) or predicate["approver"]["keyid"] != key:
         raise ValueError("words that no command would sign, or the name of another key")
     until, at = None if expires is None else iso_day(expires), datetime.fromisoformat(predicate["decidedAt"])
     if at.tzinfo is None:

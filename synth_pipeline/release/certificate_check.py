@@ -66,19 +66,38 @@ def read_certificate(text: bytes) -> Certificate | None:
         content: dict[str, Any] = read_json(text)
         subjects = {str(item["name"]): str(item["digest"]["sha256"]) for item in content["subject"]}
         predicate: dict[str, Any] = content["predicate"]
-        words = {key: str(predicate[key]) for key in ("unit", "neighbours", "dataset", "version")}
+        words = {key: _text(predicate[key]) for key in ("unit", "neighbours", "dataset", "version")}
         metadata = {
             "certificate_digest": claim_digest(content),
-            "epsilon": repr(float(predicate["epsilon"])),
-            "delta": repr(float(predicate["delta"])),
+            "epsilon": repr(_number(predicate["epsilon"])),
+            "delta": repr(_number(predicate["delta"])),
             **words,
         }
         signature = predicate["signature"]
         signed_by = str(signature["keyid"]) if isinstance(signature, dict) else None
         is_whole = len(subjects) == len(content["subject"])
-        return Certificate(content, subjects, metadata, int(predicate["rows"]), signed_by) if is_whole else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Certificate(content, subjects, metadata, _count(predicate["rows"]), signed_by) if is_whole else None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _number(value: object) -> float:
+    """An ε or δ: a number, for a text such as `nan` would be one to this program and none to another."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise TypeError("no number of zero or more")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TypeError("no number of rows")
+    return value
 
 
 def form_faults(certificate: Certificate) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ Source:
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_KEY_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Parts(NamedTuple):
@@ -115,7 +117,11 @@ def envelope_parts(envelope: bytes, *, where: str) -> Parts:
         (entry,) = content["signatures"]
         payload, signature = (base64.b64decode(text, validate=True) for text in (content["payload"], entry["sig"]))
         name = entry["keyid"]
-        is_ours = isinstance(name, str) and _text(payload, name, signature) == envelope
+        is_ours = (
+            isinstance(name, str)
+            and _KEY_ID.fullmatch(name) is not None  # it is shown to people before anything vouches for it
+            and _text(payload, name, signature) == envelope
+        )
     except (ValueError, KeyError, TypeError, RecursionError):
         is_ours = False
         payload, name, signature = b"", "", b""

@@ -59,7 +59,8 @@ class ReleaseFacts:
         composed_epsilon: ε that is proven at δ, of what its drift report asked and of the plan whose pool paid every answer after it. At
             most `epsilon`, unless a second report followed an alarm, or a generator is kept whose walk set nothing aside for a report.
         accountant: how it was composed.
-        snapshot_fingerprint: keyed HMAC of the snapshot; tells two snapshots apart, and nothing about their rows without the key.
+        snapshot_fingerprint: keyed HMAC of the snapshot's name and content; tells nothing about its rows without the key, nor whether two
+            snapshots are equal.
         code_version: version of the code that made it.
         ledger_entry: where the charge stands in the ledger.
         outcomes: what the expectations found in the synthetic table.

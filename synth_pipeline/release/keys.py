@@ -38,7 +38,7 @@ def new_key(path: Path, passphrase: str) -> Path:
         The file of the public half.
 
     Raises:
-        SigningError: if the passphrase is too short, a file is there already, or the folder cannot be written.
+        SigningError: if the passphrase is too short or no text, a file is there already, or the folder cannot be written.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -47,6 +47,8 @@ def new_key(path: Path, passphrase: str) -> Path:
         raise SigningError(
             f"passphrase: has {len(passphrase)} characters, at least {SHORTEST_PASSPHRASE} are needed; use several words"
         )
+    if not _is_text(passphrase):
+        raise SigningError("passphrase: holds bytes that are no text (UTF-8); type it, or write it into a file as text")
     public = public_path(path)
     key = Ed25519PrivateKey.generate()
     _write_new(path, encrypted_text(key, passphrase), mode=0o600)
@@ -163,6 +165,15 @@ def key_id(key: "Ed25519PublicKey") -> str:
 
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:_KEY_ID_DIGITS]
+
+
+def _is_text(passphrase: str) -> bool:
+    """Whether a passphrase can be written down: what an environment holds may be any bytes."""
+    try:
+        passphrase.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _content(path: Path) -> bytes:

@@ -3,7 +3,7 @@
     snapshot HMAC ─► profile ─► mechanism events ─► ledger entries ─► generator version ─► synthetic table digest ─► release
 
 `released_lineage` knows what the release itself knows, so it goes into the bundle. What only the installation knows (do the ledger's
-entries, MLflow's version and the stored table still say the same?) is laid over it by `orchestration.lineage`.
+entries, MLflow's version and the stored table still say the same?) is laid over it by `integrations.release_chain`.
 """
 
 import hashlib
@@ -126,7 +126,7 @@ def released_lineage(facts: ReleaseFacts, table: pd.DataFrame) -> ReleaseLineage
 
 def table_digest(frame: pd.DataFrame) -> str:
     """SHA-256 of a synthetic table's values, row by row."""
-    hashed: pd.Series = pd.util.hash_pandas_object(frame, index=False)  # pyright: ignore[reportAttributeAccessIssue]
+    hashed: pd.Series = pd.util.hash_pandas_object(frame, index=False)  # pyright: ignore[reportAttributeAccessIssue]  pandas names it at run time
     return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synth_pipeline.constrain.enforce import enforce
+from synth_pipeline.constrain.enforce import enforce, placed_again
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.encode.condition import Condition, compile_condition
 from synth_pipeline.encode.decode import decode
@@ -63,6 +63,12 @@ class ReleasedModel:
     generator: Generator
     dtypes: Mapping[str, str]
     share: float = 1.0
+
+    def __repr__(self) -> str:
+        return (
+            f"ReleasedModel({self.spec.dataset}: {self.generator.kind}, {len(self.dtypes)} columns, ε = {self.epsilon:.4g} at"
+            f" δ = {self.spec.privacy.delta:g})"
+        )
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -283,10 +289,18 @@ class ReleasedModel:
     def _draw(
         self, rows: int, condition: Condition | None, named: Mapping[str, tuple[Region, ...]], rng: np.random.Generator
     ) -> pd.DataFrame:
+        rules = Rules.from_spec(self.spec)
+
         def draw(count: int) -> pd.DataFrame:
             encoded = self.generator.sample(count, where=condition, rng=rng)
             regions = {encoded.domain.index(name): found for name, found in named.items()}
-            return decode(encoded, self.profile, rng=rng, regions=regions)
+            unranked = replace(encoded, ranks={})  # ranks would put a row where it was
+
+            def again(broken: npt.NDArray[np.bool_]) -> pd.DataFrame:
+                return decode(unranked.taken(broken), self.profile, rng=rng, regions=regions)
+
+            drawn = decode(encoded, self.profile, rng=rng, regions=regions)
+            return placed_again(drawn, again, rules) if rules.predicates else drawn
 
         people = self.profile.people
         return draw(rows) if people is None else drawn_as_rows(draw, rows, people, rng)
@@ -318,12 +332,15 @@ def load_model(folder: str | Path) -> ReleasedModel:
     Raises:
         ModelError: if the folder is missing, damaged, or of another format.
     """
+    from safetensors import SafetensorError
+
     place = Path(folder)
     try:
         content: dict[str, Any] = json.loads((place / "model.json").read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ModelError(
-                f"{place}: model format {content['format']}; this version reads format {FORMAT}; fit it again"
+                f"{place}: model format {content['format']}; this version reads format {FORMAT}; load it with the version of"
+                " synth_pipeline that wrote it (fitting again is charged again)"
             )
         profile = Profile.from_json(json.loads((place / "profile.json").read_text(encoding="utf-8")))
         generator = engine_for(content["kind"]).load(place)
@@ -334,12 +351,14 @@ def load_model(folder: str | Path) -> ReleasedModel:
             content["dtypes"],
             content.get("share", 1.0),
         )
-    except FileNotFoundError:
-        raise ModelError(f"{place}: no model there; give a folder that `fit` wrote") from None
     except SynthPipelineError:
         raise
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{place}: damaged model ({type(error).__name__}); fit it again") from None
+    except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
+        if not (place / "model.json").is_file():
+            raise ModelError(f"{place}: no model there; give a folder that `fit` wrote") from None
+        raise ModelError(
+            f"{place}: damaged model ({type(error).__name__}); restore a copy of the folder (fitting again is charged again)"
+        ) from None
 
 
 def _replace_folder(draft: Path, target: Path) -> None:

@@ -212,7 +212,7 @@ def _multiplied(
 
 def _of_conditions(shares: Sequence[tuple[str, float]], columns: Mapping[str, ModelledColumn]) -> tuple[Cell, ...]:
     """Cells of conditions, each of which some row can meet, and no two of which one row can."""
-    if isinstance(shares, str) or any(not isinstance(item, Sequence) or len(item) != 2 for item in shares):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(shares, str) or any(not isinstance(item, Sequence) or len(item) != 2 for item in shares):
         raise PredicateError("shares: give a mapping by column, or pairs of an SQL condition and its share")
     if len(shares) > MOST_CONDITIONS:
         raise PredicateError(f"shares: {len(shares)} conditions; at most {MOST_CONDITIONS} are allowed")
@@ -243,7 +243,7 @@ def _exact(given: Mapping[str, float], *, where: str) -> dict[str, Fraction]:
     """Shares as written, in exact arithmetic, brought to a sum of exactly 1 where only rounding is amiss."""
     shares: dict[str, Fraction] = {}
     for name, share in given.items():
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
             shown = "" if name.isdigit() else f" of {name}"
             raise PredicateError(f"{where}: the share{shown} is {share!r}; a share is a number between 0 and 1")
         shares[name] = Fraction(repr(share))

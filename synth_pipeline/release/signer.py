@@ -18,6 +18,8 @@ from synth_pipeline.release.keys import key_id, public_bytes, read_private_key, 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+_LONGEST_PASSPHRASE = 2**16
+
 
 @dataclass(frozen=True)
 class Signer:
@@ -98,7 +100,8 @@ def read_passphrase(path: Path, *, is_mounted: bool = False) -> str:
         SigningError: if it cannot be read, is empty, or other users may read it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # a device may have no end
+            text = file.read(_LONGEST_PASSPHRASE).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise SigningError(
             f"{path}: the passphrase cannot be read ({type(error).__name__}); check the path, and that it holds text"

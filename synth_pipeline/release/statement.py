@@ -9,6 +9,7 @@ Source:
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -43,6 +44,9 @@ METADATA_PREFIX = "synth_pipeline."
 UNSIGNED = "unsigned"
 """What a certificate says of its signature where nobody signs it."""
 
+STORE_NOTE = "complete.json"
+"""The list of a bundle's files that a store in S3 keeps beside them; whoever copies a whole prefix gets it too, and it is no part of it."""
+
 CANDIDATE = "candidate"
 """What a certificate says of its approval: it is written before anybody approves."""
 
@@ -64,12 +68,12 @@ class Fault:
     words: str
 
     def __str__(self) -> str:
-        """One line, whatever the file is called."""
-        return f"{shown_name(self.file)}: {self.words}"
+        """One line, whatever the file is called, and whatever of it the words repeat."""
+        return f"{shown_name(self.file)}: {shown_name(self.words)}"
 
 
 def shown_name(name: str) -> str:
-    r"""A file name for people; one with characters that a terminal would act on is escaped.
+    r"""A name or text of somebody else's for people; one with characters that a terminal would act on is escaped.
 
     Example:
         >>> shown_name("data.parquet"), shown_name("a\x1bb")
@@ -109,13 +113,21 @@ def iso_day(text: str) -> date:
 
 
 def read_json(text: bytes) -> Any:
-    """What a signed text says, if every reader of JSON reads it alike: UTF-8, no name twice in an object, no NaN and no infinity.
+    """What a signed text says, if every reader of JSON reads it alike.
+
+    It is UTF-8, names nothing twice in an object, and holds no NaN, no infinity, no number too large to be one, and no half of a
+    surrogate pair, for which one reader puts a mark and another nothing.
 
     Raises:
         ValueError: if it is none, or readers may differ about it.
         RecursionError: if it is nested too deep.
     """
-    return json.loads(text.decode(), object_pairs_hook=_named_once, parse_constant=_refuse_constant)
+    content = json.loads(
+        text.decode(), object_pairs_hook=_named_once, parse_constant=_refuse_constant, parse_float=_finite
+    )
+    if b"\\ud" in text.lower():
+        json.dumps(content, ensure_ascii=False).encode()  # half a pair has no bytes: UnicodeEncodeError, a ValueError
+    return content
 
 
 def claim_digest(claimed: Mapping[str, Any]) -> str:
@@ -136,6 +148,13 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(named) != len(pairs):
         raise ValueError("a name twice in an object")
     return named
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word[:40]} is larger than a number can be")
+    return number
 
 
 def _refuse_constant(word: str) -> None:

@@ -4,7 +4,7 @@ Belongs here: what a stranger runs, who has the folder and public keys alone. Do
 was handed out, which no copy can know of. It loads cryptography and pyarrow, and nothing else that is not in the standard library.
 
 Nothing is believed before what vouches for it: the certificate is read from the signed payload, and data.parquet is opened only after its
-digest was found to be the one that is named.
+digest was found to be the one that is named there.
 
 | what is wrong | the file that is said to be at fault |
 |---|---|
@@ -36,6 +36,7 @@ from synth_pipeline.release.statement import (
     LARGEST_STATEMENT,
     SEALS,
     SIGNATURE,
+    STORE_NOTE,
     Fault,
     file_digest,
 )
@@ -96,7 +97,7 @@ def verify_bundle(
     if certificate is None:
         faults += [] if text is None else [Fault(CERTIFICATE, _UNREADABLE)]
         return Verified(_in_order(faults), None, None, "not checked")
-    faults += _content_faults(files, certificate)
+    faults += _content_faults(files, certificate, is_vouched_for=payload is not None)
     if payload is not None and certificate.signed_by != requester:
         faults.append(Fault(CERTIFICATE, "says that another key signs it than the one that did"))
     about = Approved(
@@ -127,7 +128,7 @@ def verify_digests(folder: Path) -> list[str]:
     if certificate is None:
         faults.append(Fault(CERTIFICATE, "missing" if text is None else _UNREADABLE))
         return [str(fault) for fault in _in_order(faults)]
-    faults += _content_faults(files, certificate)
+    faults += _content_faults(files, certificate, is_vouched_for=True)
     faults += _sealing_faults(seals.get(SIGNATURE), text or b"", certificate)
     return [str(fault) for fault in _in_order(faults)]
 
@@ -227,7 +228,8 @@ def _sealing_faults(envelope: bytes | None, text: bytes, certificate: Certificat
         yield Fault(SIGNATURE, f"is over another {CERTIFICATE}")
 
 
-def _content_faults(files: Mapping[str, Path], certificate: Certificate) -> Iterator[Fault]:
+def _content_faults(files: Mapping[str, Path], certificate: Certificate, *, is_vouched_for: bool) -> Iterator[Fault]:
+    """Whether the files are those of a certificate; what is in the table is read only where somebody vouches for the certificate."""
     yield from form_faults(certificate)
     for name, digest in certificate.subjects.items():
         path = files.get(name)
@@ -237,11 +239,29 @@ def _content_faults(files: Mapping[str, Path], certificate: Certificate) -> Iter
             yield Fault(name, "cannot be read")
         elif found != digest:
             yield Fault(name, "differs from what the certificate names")
-        elif name == DATA:
+        elif name == DATA and is_vouched_for:
             yield from data_faults(path, certificate)
     for name in files:
-        if name not in certificate.subjects and name not in SEALS:
+        if name == STORE_NOTE and name not in certificate.subjects:
+            yield from _note_faults(files)
+        elif name not in certificate.subjects and name not in SEALS:
             yield Fault(name, "not named by the certificate")
+
+
+def _note_faults(files: Mapping[str, Path]) -> Iterator[Fault]:
+    """Whether a store's list of the files, which came along with a copied prefix, says no more and no less than what lies here."""
+    others = {name: path for name, path in files.items() if name != STORE_NOTE}
+    try:
+        facts = {
+            name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for name, path in sorted(others.items())
+        }
+        with files[STORE_NOTE].open("rb") as file:
+            found = file.read(LARGEST_STATEMENT + 1)
+    except OSError as error:
+        yield Fault(STORE_NOTE, f"cannot be read ({type(error).__name__})")
+        return
+    if found != json.dumps({"files": facts}, sort_keys=True).encode():
+        yield Fault(STORE_NOTE, "a store's list of other files than lie here; it is no part of a bundle: remove it")
 
 
 def _approval(

@@ -1,5 +1,6 @@
 """Rendering: templates of this package to self-contained HTML."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,28 @@ def stamp_text(stamp: str) -> str:
     return f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%d %H:%M} UTC"
 
 
+def found_text(observed: Mapping[str, float | int]) -> str:
+    """What an expectation found, in words that answer to what it asks.
+
+    Example:
+        >>> found_text({"violations": 0}), found_text({"non_null_share": 0.9972})
+        ('no violations', '0.3 % are null')
+        >>> found_text({"distance": 0.0014716, "tolerance": 0.0375})
+        'distance 0.0015 of at most 0.0375'
+    """
+    match dict(observed):
+        case {"violations": 0}:
+            return "no violations"
+        case {"non_null_share": share}:
+            return f"{100 * (1 - share):.1f} % are null"
+        case {"distance": distance, "tolerance": tolerance}:
+            return f"distance {distance:.4f} of at most {tolerance:.4f}"
+        case {"columns": count} | {"rows": count}:
+            return f"{count:,} {next(iter(observed))}"
+        case others:
+            return ", ".join(f"{name.replace('_', ' ')} {number_text(value)}" for name, value in others.items())
+
+
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -58,4 +81,5 @@ def _environment() -> "Environment":
     environment.filters["short"] = number_text
     environment.filters["middle"] = shortened
     environment.filters["moment"] = stamp_text
+    environment.filters["found"] = found_text
     return environment

@@ -10,6 +10,7 @@ from synth_pipeline.release.facts import ReleaseFacts
 from synth_pipeline.release.guidance import MISUSES, limits, uses
 from synth_pipeline.report.chart import Bar, ColumnChart, Marker, fewer_bins, fewer_categories
 from synth_pipeline.report.page import moment_text, number_text, render
+from synth_pipeline.report.release_origin import column_origins, page_command, verify_command
 from synth_pipeline.report.release_parts import (
     MOST_MECHANISMS,
     audit_chart,
@@ -56,6 +57,9 @@ def release_report(facts: ReleaseFacts, frame: pd.DataFrame) -> str:
         limits=limits(facts),
         uses=uses(facts),
         misuses=MISUSES,
+        origins=column_origins(facts),
+        verify_command=verify_command(facts),
+        page_command=page_command(facts),
         files=other_files(),
         certificate_digest=claim_digest(claim(facts)),
     )

@@ -20,6 +20,8 @@ MOST_MECHANISMS = 40
 """Lines of the table of mechanisms; all of them are in the certificate."""
 
 _PRIORS = (0.01, 0.1, 0.5, 0.9)
+_FINE = 1000
+"""From this sensitivity on an answer is a sum on a grid of small steps, whose own unit tells a reader nothing."""
 
 _PLAIN: Mapping[str, str] = {
     "discrete_gaussian": "A whole number drawn from a bell curve is added to each count before anybody sees it; 95 % of them are within"
@@ -164,6 +166,8 @@ def _parameters(events: Sequence[Mapping[str, Any]]) -> str:
     first = events[0]
     match first["kind"]:
         case "discrete_gaussian":
+            if first["sensitivity"] >= _FINE and first["sensitivity"] != WEIGHT_UNITS:
+                return f"discrete Gaussian on a fine grid, σ = {_range(events, 'sigma', first['sensitivity'])} times the sensitivity"
             weight = WEIGHT_UNITS if first["sensitivity"] == WEIGHT_UNITS else 1
             people = " people" if weight > 1 else ""
             return f"discrete Gaussian, σ = {_range(events, 'sigma', weight)}{people}, sensitivity {first['sensitivity'] // weight:,}"
@@ -183,8 +187,13 @@ def _parameters(events: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _range(events: Sequence[Mapping[str, Any]], name: str, weight: float = 1) -> str:
-    low, high = (f"{edge(float(event[name]) for event in events) / weight:,.4g}" for edge in (min, max))
+    low, high = (_plain_number(edge(float(event[name]) for event in events) / weight) for edge in (min, max))
     return low if low == high else f"{low} to {high}"
+
+
+def _plain_number(value: float) -> str:
+    """A parameter in four significant digits; large ones without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _line(stage: str, events: Sequence[Mapping[str, Any]]) -> MechanismLine:

@@ -19,6 +19,7 @@ from synth_pipeline.table.column import (
 
 _TRUE_WORDS, _FALSE_WORDS = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _INTEGER, _NUMBER = r"[+-]?(0|[1-9]\d*)", r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_LARGEST_INT64 = 2.0**63 - 1024
 _DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 
 
@@ -81,7 +82,10 @@ def _numbers(values: pd.Series, *, is_whole: bool, nullable: bool) -> tuple[pd.S
     fractional = int((filled != np.floor(filled)).sum())
     if wrong or fractional or nullable or parsed.isna().any():
         return parsed.astype("float64"), wrong + fractional
-    return parsed.astype("int64"), 0
+    if parsed.dtype == np.int64:
+        return parsed, 0
+    # Beyond what an int64 holds: the nearest it has, for the dtype may not tell that there is such a value.
+    return pd.Series(np.clip(filled, -(2.0**63), _LARGEST_INT64).astype(np.int64), index=parsed.index), 0
 
 
 def _to_numbers(given: pd.Series) -> pd.Series:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from synth_pipeline.errors import TableError
 from synth_pipeline.snapshot.held import column_values
+from synth_pipeline.table.arrays import nothing_discovered
 from synth_pipeline.table.column import (
     BooleanColumn,
     CategoricalColumn,
@@ -128,7 +129,9 @@ def _as_text(values: pd.Series) -> pd.Series:
 
 
 def _number(values: pd.Series, dtype: str) -> pd.Series:
-    """Numbers and booleans; categories that were discovered come as text."""
+    """Numbers and booleans; categories that were discovered come as text, and stay so where none was and the one name is "other"."""
+    if nothing_discovered(values):
+        return values.astype("str")
     target = pd.api.types.pandas_dtype(dtype)
     if pd.api.types.is_bool_dtype(target):
         truths = values.map({"True": True, "False": False, True: True, False: False}, na_action="ignore")

@@ -2,6 +2,7 @@
 
 from typing import Literal, TypeAlias, cast
 
+import numpy as np
 import pandas as pd
 
 Held: TypeAlias = Literal[
@@ -61,6 +62,29 @@ def held_values(values: pd.Series) -> Held:
     if not is_object and types.is_timedelta64_dtype(dtype):
         return "durations"
     return _INFERRED.get(str(types.infer_dtype(values, skipna=True)), "mixed values")
+
+
+def is_readable(values: pd.Series) -> bool:
+    """Whether objects that are dates or numbers can be read as such, all of them together; other columns can.
+
+    Example:
+        >>> is_readable(pd.Series([1, 10**400], dtype=object))
+        False
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return is_readable(pd.Series(values.dtype.categories))
+    held = held_values(values)
+    if values.dtype != object or held not in ("dates", "whole numbers", "numbers"):
+        return True
+    try:
+        values.isna()
+        if held == "dates":
+            plain_dates(values).to_numpy(dtype="datetime64[us]")
+        else:
+            values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError, ArithmeticError):
+        return False
+    return True
 
 
 def plain_dates(values: pd.Series) -> pd.Series:

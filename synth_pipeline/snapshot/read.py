@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from synth_pipeline.errors import TableError
+from synth_pipeline.snapshot.check import refuse_same_names
 from synth_pipeline.snapshot.csv_text import convert_text, infer_text
 from synth_pipeline.spec import Spec
 
@@ -93,19 +94,34 @@ def _read_parquet(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
         raise TableError(
             f"{where}: not a readable parquet file (truncated, or another format); write it again"
         ) from None
-    _refuse_same_names(table.column_names, where)
+    refuse_same_names(table.column_names, spec, where=where)
     table = _without_identifiers_nulls(table, spec)
     try:
-        frame = table.to_pandas(date_as_object=False)
-    except (pa.ArrowException, TypeError, ValueError):
+        frame = _as_frame(table)
+    except (
+        pa.ArrowException,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # an unknown time zone, text that is no UTF-8, two names of an index
         raise TableError(
             f"{where}: holds a column that pandas cannot represent; store plain numbers, text, dates, booleans"
         ) from None
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
-    frame = frame.reset_index(drop=True)
     decimals = {field.name for field in table.schema if pa.types.is_decimal(field.type)}
     return _with_stable_dtypes(frame, decimals, spec)
+
+
+def _as_frame(table: Any) -> pd.DataFrame:
+    """An Arrow table as a data frame, a named index as columns; text is looked through, for nobody has yet."""
+    import pyarrow as pa
+
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column.validate(full=True)
+    frame = table.to_pandas(date_as_object=False)
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    return frame.reset_index(drop=True)
 
 
 def _without_identifiers_nulls(table: Any, spec: Spec | None) -> Any:
@@ -141,14 +157,14 @@ def _read_csv(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
     return infer_text(text) if spec is None else convert_text(text, spec, where=where)
 
 
-def _read_csv_text(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:  # noqa: ARG001  (all readers take the same)
+def _read_csv_text(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import csv
 
     try:
         with csv.open_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)) as reader:
             names = reader.schema.names
-        _refuse_same_names(names, where)
+        refuse_same_names(names, spec, where=where)
         table = csv.read_csv(
             path,
             parse_options=csv.ParseOptions(newlines_in_values=True),
@@ -161,12 +177,6 @@ def _read_csv_text(path: Path, spec: Spec | None, where: str) -> pd.DataFrame:  
             f"{where}: does not parse as CSV; it needs UTF-8 text, a header line, commas, and as many fields in every line"
         ) from None
     return table.to_pandas()
-
-
-def _refuse_same_names(names: list[str], where: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TableError(f"{where}: columns that share a name: {', '.join(twice)}; give every column its own name")
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:

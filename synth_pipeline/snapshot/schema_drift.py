@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from synth_pipeline.snapshot.check import type_fault
+from synth_pipeline.snapshot.check import has_header, type_fault
 from synth_pipeline.snapshot.held import column_values
 from synth_pipeline.spec import Spec
 
@@ -49,7 +49,8 @@ class SchemaFinding:
 def schema_findings(frame: pd.DataFrame, spec: Spec) -> tuple[SchemaFinding, ...]:
     """What about the columns of a table is not as declared; empty where nothing is.
 
-    Identifier columns must be there, and are not looked at. A table without rows will do: that of a Parquet file's schema.
+    Identifier columns must be there, and are not looked at. A table without rows will do: that of a Parquet file's schema. Where few
+    of the declared columns are there, the names that are there are withheld (see `check.require_header`).
     """
     names = list(dict.fromkeys(str(name) for name in frame.columns))
     missing = [
@@ -62,7 +63,7 @@ def schema_findings(frame: pd.DataFrame, spec: Spec) -> tuple[SchemaFinding, ...
             "new column", name, "not declared; declare it (kind: identifier, if it is never to be read) or drop it"
         )
         for name in names
-        if name not in spec.columns
+        if name not in spec.columns and has_header(names, spec)
     ]
     shared = [name for name in spec.columns if names.count(name) and list(frame.columns).count(name) == 1]
     changed = [

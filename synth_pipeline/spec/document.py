@@ -42,7 +42,7 @@ from synth_pipeline.table.person import PERSON_ROWS
 _MOST_FAULTS = 12
 
 
-def _public_epsilon(value: int | Literal["match"]) -> int | Literal["match"]:
+def _match_or_count(value: int | Literal["match"]) -> int | Literal["match"]:
     if isinstance(value, int) and value < 1:
         raise ValueError("rows must be `match` or a number of at least 1")
     return value
@@ -69,7 +69,7 @@ class Spec(Section):
     holdout: float = Field(
         default=0.2, gt=0, lt=0.9, description="Share of people kept for evaluation, never seen by the generator."
     )
-    rows: Annotated[int | Literal["match"], AfterValidator(_public_epsilon)] = Field(
+    rows: Annotated[int | Literal["match"], AfterValidator(_match_or_count)] = Field(
         default="match",
         description="Rows of the synthetic table: `match` (the noisy row count of the real one) or a number.",
     )
@@ -134,6 +134,11 @@ class Spec(Section):
             raise ValueError(
                 "release.approval: auto decides by a score that was measured under DP; add benchmark.publish and release.floors,"
                 " or use manual"
+            )
+        if self.release.approval != "auto" and self.release.approval_days is not None:
+            raise ValueError(
+                "release.approval_days: goes with release.approval: auto; who approves as a person gives the last day himself"
+                " (--expires); leave it out"
             )
         return self
 

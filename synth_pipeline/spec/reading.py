@@ -30,7 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}{line}: not valid YAML; check indentation, brackets and quotes there") from None
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds no mapping; a spec starts with `dataset: NAME` (see `synth-pipeline schema`)")
-    return _plain_dates(content)  # pyright: ignore[reportUnknownArgumentType]
+    return _plain_dates(content)
 
 
 def _plain_dates(content: dict[Any, Any]) -> dict[str, Any]:
@@ -38,9 +38,9 @@ def _plain_dates(content: dict[Any, Any]) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return {str(key): plain(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+            return [plain(item) for item in value]
         return value.isoformat() if isinstance(value, date) else value
 
     return plain(content)

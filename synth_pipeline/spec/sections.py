@@ -231,6 +231,14 @@ class ReleaseSpec(Section):
         exclude_if=lambda floors: floors is None,  # specifications without keep the digest that they had
         description="What `approval: auto` asks of the published score.",
     )
+    approval_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3650,
+        exclude_if=lambda days: days is None,  # specifications without keep the digest that they had
+        description="How many days an approval by `approval: auto` holds after the one on which it was signed (UTC); null: until it is"
+        " withdrawn.",
+    )
     publication: Publication | None = Field(
         default=None,
         exclude_if=lambda publication: publication is None,

@@ -40,6 +40,9 @@ _ALLOWED: Mapping[Kind, tuple[Family, ...]] = {
     "ordinal": ("text", "numbers", "booleans"),
 }
 
+UNDISCOVERED = "other"
+"""The one category of a discovered column in which no category was found."""
+
 
 def column_kind(column: ModelledColumn) -> Kind:
     """How a declared column is compared between tables; a boolean is a category."""
@@ -73,6 +76,8 @@ def check_comparable(frames: Mapping[str, pd.DataFrame], kinds: Mapping[str, Kin
             if family not in _ALLOWED[kind]:
                 allowed = " or ".join(_ALLOWED[kind])
                 faults.append(f"{what}: column {name!r} holds {family}, a {kind} column takes {allowed}")
+            elif kind == "categorical" and nothing_discovered(_column(frame, name)):
+                continue
             elif reference not in ("nulls only", family):
                 faults.append(f"{what}: column {name!r} holds {family}, an earlier table holds {reference}")
             elif kind == "numeric" and np.isinf(as_numbers(_column(frame, name), what)).any():
@@ -80,6 +85,15 @@ def check_comparable(frames: Mapping[str, pd.DataFrame], kinds: Mapping[str, Kin
             reference = family if reference == "nulls only" else reference
     if faults:
         raise TableError("; ".join(faults) + "; convert the column(s) or correct the specification")
+
+
+def nothing_discovered(values: pd.Series) -> bool:
+    """Whether all that a column holds is the name that stands for every category of a column in which none was discovered.
+
+    Such a synthetic column is text, also where the real one holds numbers.
+    """
+    given = values.dropna()
+    return given.dtype.kind in "OSUT" and len(given) > 0 and bool((given == UNDISCOVERED).all())
 
 
 def as_numbers(values: pd.Series, what: str) -> Floats:

@@ -9,6 +9,8 @@ Category: TypeAlias = str | int | float
 Outside: TypeAlias = Literal["refuse", "clip"]
 
 MAX_CATEGORIES = 10_000
+MOST_STEPS = 2**61
+"""Steps of a numeric column on either side of 0: cells are whole numbers of 64 bits."""
 
 
 class _Declared(BaseModel):
@@ -54,6 +56,7 @@ class IntegerColumn(_Bounded):
     def _ordered(self) -> "IntegerColumn":
         if self.min >= self.max:
             raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        _require_steps(max(abs(self.min), abs(self.max)), decimals=0)
         return self
 
 
@@ -75,6 +78,7 @@ class FloatColumn(_Bounded):
     def _ordered(self) -> "FloatColumn":
         if self.min >= self.max:
             raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        _require_steps(max(abs(self.min), abs(self.max)), decimals=self.precision or 0)
         return self
 
 
@@ -192,10 +196,22 @@ def category_key(value: object) -> str:
     return str(value)
 
 
+def _require_steps(largest: float, *, decimals: int) -> None:
+    """Refuse a bound that lies further from 0 than whole numbers of 64 bits count steps.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if largest > MOST_STEPS / 10**decimals:
+        raise ValueError(
+            f"the bounds reach further than {MOST_STEPS / 10**decimals:.3g} from 0; declare closer ones, or fewer decimals"
+        )
+
+
 def _checked_categories(value: object) -> object:
     if value is None or not isinstance(value, (list, tuple)):
         return value
-    items: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+    items: list[object] = list(value)
     if not items:
         raise ValueError("categories is empty; list at least one value")
     if len(items) > MAX_CATEGORIES:

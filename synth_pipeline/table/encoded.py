@@ -62,3 +62,13 @@ class EncodedTable:
     def rows(self) -> int:
         """Number of rows."""
         return len(self.codes)
+
+    def taken(self, places: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "EncodedTable":
+        """Some of the rows, with their regions and ranks, in the order that is asked for.
+
+        Args:
+            places: row numbers, or whether each row is taken.
+        """
+        regions = {index: labels[places] for index, labels in self.regions.items()}
+        ranks = {index: positions[places] for index, positions in self.ranks.items()}
+        return EncodedTable(self.codes[places], self.domain, regions, ranks)

@@ -23,6 +23,13 @@ Observed = dict[str, float | int]
 _Evaluator = Callable[[pd.DataFrame, Mapping[str, Any]], tuple[bool, Observed]]
 
 _DECLARATIONS: TypeAdapter[dict[str, ModelledColumn]] = TypeAdapter(dict[str, ModelledColumn])
+_NARROW: Mapping[str, type[np.floating[Any]]] = {
+    "float16": np.float16,
+    "float32": np.float32,
+    "float[pyarrow]": np.float32,
+    "halffloat[pyarrow]": np.float16,
+}
+"""Dtypes with fewer digits than float64: the number nearest to a decimal is further from it there."""
 
 
 def check(frame: pd.DataFrame, expectations: Iterable[Expectation]) -> tuple[Outcome, ...]:
@@ -83,12 +90,15 @@ def _between(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, O
 
 
 def _on_grid(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:
-    values = numbers(_values(frame, arguments))
+    column = _values(frame, arguments)
+    values = numbers(column)
     values = values[~np.isnan(values)]
     if "seconds" in arguments:
         return _violations(values % arguments["seconds"] != 0)
-    # A few units in the last place: the nearest double of a decimal is what the grid means.
-    return _violations(np.abs(values - np.round(values, arguments["decimals"])) > 4 * np.spacing(np.abs(values)))
+    # A few units in the last place: the number nearest to a decimal, in the column's own dtype, is what the grid means.
+    narrow = _NARROW.get(str(column.dtype).lower(), np.float64)
+    last_place = np.spacing(np.abs(values).astype(narrow)).astype(np.float64)
+    return _violations(np.abs(values - np.round(values, arguments["decimals"])) > 4 * last_place)
 
 
 def _in_set(frame: pd.DataFrame, arguments: Mapping[str, Any]) -> tuple[bool, Observed]:

@@ -3,11 +3,9 @@
 import re
 from pathlib import Path
 
-import click
 import pytest
 
 from synth_pipeline.audit.attack.wording import ATTACK_NAMES
-from synth_pipeline.cli.entry import program
 from synth_pipeline.orchestration import keys
 from synth_pipeline.orchestration.code_location import build_defs
 from synth_pipeline.release.bundle import BUNDLE_FILES
@@ -16,12 +14,11 @@ from synth_pipeline.release.certificate import claim
 from synth_pipeline.release.croissant import croissant
 from synth_pipeline.release.schema import released_schema
 from synth_pipeline.release.statement import SEALS
-from synth_pipeline.spec.document import json_schema
 from synth_pipeline_tests.dagster_example import make_place
 from synth_pipeline_tests.described_release import described_facts
+from synth_pipeline_tests.doc_reader import DOCS, ROOT, command_fault, is_spec_key
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "conformity").glob("*.md"))
+PAGES = sorted((DOCS / "conformity").glob("*.md"))
 CELL_WORDS = {"kind: identifier", "on_outside", "--anchor", "disjoint", "blocks", "<ds>"}
 """Words of the specification or the command line that stand beside their key or command."""
 
@@ -36,45 +33,11 @@ def terms_of(page: Path) -> list[str]:
     return [term for row in rows_of(page) for term in re.findall(r"`([^`]+)`", row)]
 
 
-def links_of(page: Path) -> list[str]:
-    return re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
-
-
-def command_fault(text: str) -> str | None:
-    """What is wrong with a command line, or None: every word of its path and every option has to be there."""
-    command: click.Command = program
-    words = text.split()[1:]
-    while words and isinstance(command, click.Group):
-        found = command.commands.get(words.pop(0))
-        if found is None:
-            return "no such command"
-        command = found
-    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
-        "--help"
-    }
-    missing = [word for word in words if word.startswith("--") and word not in options]
-    return f"no such option: {', '.join(missing)}" if missing else None
-
-
 def has_key(content: object, path: str) -> bool:
     for part in path.split("."):
         if not isinstance(content, dict) or part not in content:
             return False
         content = content[part]
-    return True
-
-
-def is_spec_key(path: str) -> bool:
-    """Whether a dotted path is a key of the specification, by its JSON Schema."""
-    schema = json_schema()
-    section = schema
-    for part in path.split("."):
-        section = section.get("properties", {}).get(part)
-        if section is None:
-            return False
-        options = [section, *section.get("anyOf", []), *section.get("allOf", [])]
-        reference = next((option["$ref"] for option in options if "$ref" in option), None)
-        section = schema["$defs"][reference.rsplit("/", 1)[1]] if reference else section
     return True
 
 
@@ -136,11 +99,6 @@ def test_every_name_in_a_table_exists(page, described, dagster):
     assert faults == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_link_leads_somewhere(page):
-    assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.stem)
 def test_every_row_says_how_to_check_it_and_what_it_does_not_show(page):
     for row in rows_of(page):
@@ -157,28 +115,10 @@ def test_every_page_says_that_it_is_no_legal_advice_and_no_certificate(page):
 
 
 def test_every_attack_is_named_under_a_criterion():
-    gdpr = terms_of(ROOT / "docs" / "conformity" / "gdpr.md")
+    gdpr = terms_of(DOCS / "conformity" / "gdpr.md")
     assert set(ATTACK_NAMES) <= set(gdpr)
 
 
 def test_every_asset_that_answers_a_requirement_is_one_of_the_walk_or_the_approval():
     named = {term.removeprefix("<ds>/") for page in PAGES for term in terms_of(page) if term.startswith("<ds>/")}
     assert named <= {*keys.ASSET_NAMES, "approval"}
-
-
-@pytest.mark.parametrize(
-    "text, fault",
-    [
-        ("synth-pipeline ledger verify --anchor", None),
-        ("synth-pipeline ledger burn", "no such command"),
-        ("synth-pipeline plan --spec S --loud", "no such option: --loud"),
-    ],
-)
-def test_the_reader_of_commands_finds_what_is_missing(text, fault):
-    assert command_fault(text) == fault
-
-
-def test_the_reader_of_keys_finds_what_is_missing():
-    assert is_spec_key("privacy.cap.period")
-    assert is_spec_key("release.publication.intended_use")
-    assert not is_spec_key("privacy.cap.colour")

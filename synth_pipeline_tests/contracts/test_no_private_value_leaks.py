@@ -22,6 +22,8 @@ COMMANDS = {
     "lineage": "lineage marked --html lineage.html --json",
     "rebalancing": "rebalance model --rows 300 --by ward --out balanced.parquet --json",
     "walk of a bad table": "run marked --snapshot raw/bad.parquet --json",
+    "fit of a bad table that has no header": "fit --spec marked.yaml --data raw/headerless.csv --out model2",
+    "walk of a bad table that has no header": "run marked --snapshot raw/headerless.csv --json",
 }
 EXIT_CODES = {name: 2 if "bad table" in name else 0 for name in COMMANDS}
 
@@ -107,6 +109,13 @@ def test_no_exact_count_of_the_split_is_anywhere_but_in_the_private_zone(trace, 
     if noisy == count or exact(count).search(profile.read_bytes()):
         pytest.skip("a noisy answer happens to be the exact one: noise is 0 now and then, or it would not be noise")
     assert trace.leaks(exact(count), in_cells=False) == []
+
+
+def test_the_fingerprint_that_tells_equal_snapshots_stays_in_the_private_zone(trace):
+    (file,) = trace.private.glob("marked/*/real_snapshot/snapshot.json")
+    content = re.compile(json.loads(file.read_text())["fingerprint"].encode())
+    assert any(content.search(path.read_bytes()) for path in trace.private.rglob("value.txt"))
+    assert trace.leaks(content, in_cells=True) == []
 
 
 @pytest.mark.parametrize("name", ["fit of a bad table", "walk of a bad table"])

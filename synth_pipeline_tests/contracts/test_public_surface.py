@@ -42,7 +42,7 @@ COMMANDS = {
         "--home",
         "--json",
     },
-    "audit": {"--spec", "--data", "--generator", "--epsilon", "--delta", "--runs", "--seed", "--json"},
+    "audit": {"--spec", "--data", "--released", "--generator", "--epsilon", "--delta", "--runs", "--seed", "--json"},
     "ledger": set(),
     "ledger show": {"DATASET", "--home", "--json"},
     "ledger history": {"DATASET", "--home", "--json"},

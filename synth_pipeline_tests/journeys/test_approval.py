@@ -19,16 +19,15 @@ from synth_pipeline.orchestration.code_location import build_defs, load_specs
 from synth_pipeline.orchestration.codecs import CODECS
 from synth_pipeline.orchestration.failures import failure_of
 from synth_pipeline.orchestration.io_managers import load_approved, save_made
-from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.approval import ApprovedRelease
 from synth_pipeline_tests.approval_example import make_world
 from synth_pipeline_tests.dagster_example import make_place
+from synth_pipeline_tests.dagster_walks import KEYS, approved_alias, check_of
 from synth_pipeline_tests.signed_example import PASSPHRASE
 
-KEYS = DatasetKeys("clinic")
 FIRST, SECOND = "visits_2024", "visits_2025"
 
 
@@ -76,12 +75,6 @@ def tracking_of(home):
     return Tracking(home.tracking_uri, home.tracking_artifacts.as_uri())
 
 
-def alias_of(home):
-    model = MlflowClient(home.tracking_uri, home.tracking_uri).get_registered_model("clinic-generator")
-    found = model.aliases.get("approved")
-    return None if found is None else str(found)
-
-
 def downstream(place, partition):
     """What an asset of somebody else's, after the approval, makes of it."""
     seen = []
@@ -106,10 +99,12 @@ def downstream(place, partition):
     return result, seen
 
 
-def latest_check(place):
-    with open_instance(place.home) as instance:
-        found = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEYS.approval_check])
-        return found[KEYS.approval_check].event.dagster_event.event_specific_data
+def stopped(place, partition):
+    """Why that asset did not start."""
+    result, seen = downstream(place, partition)
+    assert not result.success
+    assert not seen
+    return str(failure_of(result))
 
 
 def materialized_here(place, partition, config):
@@ -125,29 +120,28 @@ def materialized_here(place, partition, config):
         )
 
 
-def test_a_release_from_candidate_to_withdrawn(walked, run, tmp_path):  # noqa: PLR0915  (one life, told in order)
+def test_a_release_from_candidate_to_withdrawn(walked, run, tmp_path):
     place, (first, second) = walked
     home = place.home
 
     # A candidate is of no use to anybody.
-    result, seen = downstream(place, FIRST)
-    assert not result.success
-    assert not seen
-    assert "no release of it was approved" in str(failure_of(result))
+    assert "no release of it was approved" in stopped(place, FIRST)
 
     # Nor does its own key approve it, nor a statement about another release.
     assert "signed this release itself" in run("approve", first, "--purpose", "x", code=4, who="requester")
     statement = tmp_path / "second.json"
     run("approve", home.folder / "releases" / second, "--purpose", "research", "--sign-only", "--out", statement)
     assert f"about release {second}" in run("approve", first, "--statement", statement, code=4)
+    own = ("--sign-only", "--out", tmp_path / "own.json")  # refused where it is signed, not only where it is handed in
+    assert "signed this release itself" in run("approve", second, "--purpose", "x", *own, code=4, who="requester")
     assert open_ledger(home.ledger).verify().is_intact
-    assert alias_of(home) is None
+    assert approved_alias(home) is None
 
     # A second person's does, and what comes after it goes ahead.
     told = run("approve", first, "--purpose", "teaching", "--conditions", "not to be linked", "--expires", "2999-12-31")
     assert (told["state"], told["purpose"], told["expires"]) == ("approved", "teaching", "2999-12-31")
-    assert alias_of(home) == "1"
-    assert latest_check(place).passed
+    assert approved_alias(home) == "1"
+    assert check_of(place.home, KEYS.approval_check).passed
     result, seen = downstream(place, FIRST)
     assert result.success
     assert isinstance(seen[0], ApprovedRelease)
@@ -156,19 +150,16 @@ def test_a_release_from_candidate_to_withdrawn(walked, run, tmp_path):  # noqa: 
 
     # The newest approved one is the one that the alias names; the statement was made elsewhere.
     assert run("approve", second, "--statement", statement)["mlflow"].endswith("version 2")
-    assert alias_of(home) == "2"
+    assert approved_alias(home) == "2"
 
     # Withdrawn by the requester: downstream refused, alias moved back, check failed, for good.
     assert (
         run("withdraw", second, "--reason", "a column was described wrongly", who="requester")["state"] == "withdrawn"
     )
-    assert alias_of(home) == "1"
-    assert not latest_check(place).passed
-    assert "described wrongly" in latest_check(place).description
-    result, seen = downstream(place, SECOND)
-    assert not result.success
-    assert not seen
-    assert "withdrawn by key" in str(failure_of(result))
+    assert approved_alias(home) == "1"
+    assert not check_of(place.home, KEYS.approval_check).passed
+    assert "described wrongly" in check_of(place.home, KEYS.approval_check).description
+    assert "withdrawn by key" in stopped(place, SECOND)
     assert "which is final" in run("approve", second, "--statement", statement, code=4)
     assert "which is final" in run("withdraw", second, "--reason", "once more", code=4)
 
@@ -178,8 +169,8 @@ def test_a_release_from_candidate_to_withdrawn(walked, run, tmp_path):  # noqa: 
         late = datetime(3000, 1, 1, tzinfo=UTC)
         assert catch_up(instance, home, tracking_of(home), "clinic", now=late).completed == (first,)
         assert catch_up(instance, home, tracking_of(home), "clinic", now=late).completed == ()
-    assert alias_of(home) is None
-    assert not latest_check(place).passed
+    assert approved_alias(home) is None
+    assert not check_of(place.home, KEYS.approval_check).passed
     kinds = [entry.body["what"] for entry in open_ledger(home.ledger).history("clinic") if entry.kind == "record"]
     assert kinds == ["approve", "approve", "withdraw", "expire"]
     # The chain is in the year 3000 now, so a clock that is put back brings nothing back.
@@ -205,10 +196,10 @@ def test_the_launchpad_approves_and_withdraws_with_the_key_of_the_server(walked)
     shown = {name: value.value for name, value in event.metadata.items()}
     assert (
         shown.items()
-        >= {"state": "approved", "purpose": "teaching", "conditions": "none", "expires": "2999-12-31"}.items()
+        >= {"decision": "approve", "purpose": "teaching", "conditions": "none", "expires": "2999-12-31"}.items()
     )
     assert shown["ledger"].startswith("entry 7 (")
-    assert alias_of(place.home) == "1"
+    assert approved_alias(place.home) == "1"
     result, seen = downstream(place, FIRST)
     assert result.success
     assert seen[0].version == first.partition("/")[2]
@@ -216,8 +207,8 @@ def test_the_launchpad_approves_and_withdraws_with_the_key_of_the_server(walked)
 
     withdrawn = materialized_here(place, FIRST, {**own, "decision": "withdraw", "reason": "described wrongly"})
     assert not withdrawn.success  # its blocking check failed, as it should
-    assert not latest_check(place).passed
-    assert alias_of(place.home) is None
+    assert not check_of(place.home, KEYS.approval_check).passed
+    assert approved_alias(place.home) is None
     assert not downstream(place, FIRST)[0].success
     with open_instance(place.home) as instance:  # nothing is left to tell
         assert catch_up(instance, place.home, tracking_of(place.home), "clinic").completed == ()
@@ -242,7 +233,7 @@ def test_the_sensor_completes_what_a_command_left_undone_and_then_looks_no_more(
     assert away.cursor is None
     assert (home.releases / first / "approval").is_file()
     done = tick(away.cursor, tracking_of(home))
-    assert alias_of(home) == "1"
+    assert approved_alias(home) == "1"
     assert load_approved(home, "clinic", FIRST).purpose == "teaching"  # what was put in the place of its value is gone
     entries = open_ledger(home.ledger).head().entries
     assert is_settled(done.cursor, entries=entries, now=datetime.now(UTC))

@@ -4,24 +4,19 @@ import json
 
 import pytest
 import yaml
-from mlflow import MlflowClient
 
 from synth_pipeline.cli import main
 from synth_pipeline.errors import ApprovalRefused
 from synth_pipeline.integrations.approvals import find_release, standing
 from synth_pipeline.integrations.signing import APPROVER, REQUESTER, key_files, make_home_key
 from synth_pipeline.orchestration.automatic_approval import AUTOMATIC
-from synth_pipeline.orchestration.code_location import build_defs
-from synth_pipeline.orchestration.failures import failure_of
 from synth_pipeline.orchestration.io_managers import load_approved
-from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance, run_walk
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
+from synth_pipeline_tests.dagster_walks import KEYS, SNAPSHOT, approved_alias, check_of, materialization, materialize
 
 pytestmark = pytest.mark.slow  # a walk takes twenty seconds
-KEYS = DatasetKeys("clinic")
-SNAPSHOT = "visits"
 
 
 def automatic(floor: float) -> dict[str, object]:
@@ -56,28 +51,13 @@ def declare(place: Place, floor: float) -> None:
 
 def release_again(place: Place) -> str:
     """The release asset, made once more; what it shows of its approval."""
-    definitions = build_defs(home=place.home.folder, own=place.own)
-    with open_instance(place.home) as instance:
-        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
-            instance=instance,
-            partition_key=SNAPSHOT,
-            asset_selection=[KEYS.asset("release")],
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-    assert failure_of(result) is None
-    [event] = result.get_asset_materialization_events()
-    return str(event.materialization.metadata["approval"].value)
+    made = materialize(place, ["release"])
+    assert made.failure is None
+    return str(made.metadata["release"]["approval"])
 
 
 def decisions(place: Place) -> list[dict[str, object]]:
     return [entry.body for entry in open_ledger(place.home.ledger).history("clinic") if entry.kind == "record"]
-
-
-def alias(place: Place) -> str | None:
-    model = MlflowClient(place.home.tracking_uri, place.home.tracking_uri).get_registered_model("clinic-generator")
-    found = model.aliases.get("approved")
-    return None if found is None else str(found)
 
 
 def test_the_walk_ends_with_an_approved_release_and_all_that_follows(approved):
@@ -87,11 +67,9 @@ def test_the_walk_ends_with_an_approved_release_and_all_that_follows(approved):
     [decision] = decisions(place)
     assert (decision["what"], decision["release"]) == ("approve", f"clinic/{report.release.name}")
     assert open_ledger(place.home.ledger).verify().is_intact
-    assert alias(place) == "1"
-    with open_instance(place.home) as instance:
-        assert instance.get_latest_materialization_event(KEYS.asset("approval")) is not None
-        found = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEYS.approval_check])
-        assert found[KEYS.approval_check].event.dagster_event.event_specific_data.passed
+    assert approved_alias(place.home) == "1"
+    assert materialization(place.home, "approval").partition == SNAPSHOT
+    assert check_of(place.home, KEYS.approval_check).passed
     kept = load_approved(place.home, "clinic", SNAPSHOT)
     assert kept.purpose.startswith(AUTOMATIC)
     assert "nobody looked at" in kept.conditions
@@ -126,7 +104,7 @@ def test_a_floor_that_is_too_high_then_the_requesters_key_leave_a_candidate_unti
     place, report = walk(tmp_path, 0.99)
     assert report.approval.startswith("candidate: not approved automatically: ")
     assert "floor 0.99 not reached" in report.approval
-    assert (decisions(place), alias(place)) == ([], None)
+    assert (decisions(place), approved_alias(place.home)) == ([], None)
     with pytest.raises(ApprovalRefused, match="no release of it was approved"):
         load_approved(place.home, "clinic", SNAPSHOT)
 
@@ -135,11 +113,11 @@ def test_a_floor_that_is_too_high_then_the_requesters_key_leave_a_candidate_unti
     monkeypatch.setenv("SYNTH_PIPELINE_APPROVER_KEY", str(requester[0]))
     monkeypatch.setenv("SYNTH_PIPELINE_APPROVER_PASSPHRASE_FILE", str(requester[1]))
     assert "signed this release itself" in release_again(place)
-    assert (decisions(place), alias(place)) == ([], None)
+    assert (decisions(place), approved_alias(place.home)) == ([], None)
 
     monkeypatch.delenv("SYNTH_PIPELINE_APPROVER_KEY")
     assert release_again(place).startswith("approved automatically by key ")
-    assert alias(place) == "1"
+    assert approved_alias(place.home) == "1"
 
     # Withdrawn by a person it stays, however often it is released again.
     monkeypatch.setenv("SYNTH_PIPELINE_DEFS", str(place.own))
@@ -148,6 +126,6 @@ def test_a_floor_that_is_too_high_then_the_requesters_key_leave_a_candidate_unti
     assert main([*withdraw, "--passphrase-file", approver[1], "--home", str(place.home.folder)]) == 0
     assert release_again(place).startswith("withdrawn by key ")
     assert [decision["what"] for decision in decisions(place)] == ["approve", "withdraw"]
-    assert alias(place) is None
+    assert approved_alias(place.home) is None
     assert standing(place.home, find_release(place.home, "clinic")).state == "withdrawn"
     assert open_ledger(place.home.ledger).verify().is_intact

@@ -4,6 +4,8 @@ import json
 import stat
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from synth_pipeline.cli import main
@@ -44,6 +46,22 @@ def test_an_audit_on_given_rows_says_which(workspace, capsys):
     assert code == 0
     assert str(workspace.table) in said
     assert "nothing contradicts the claim" in said
+    assert "internal, unless the rows are released" in said
+
+
+def test_an_audit_of_rows_that_are_released_says_so(workspace, capsys):
+    stated = pa.table(example_table(200)).replace_schema_metadata({"synth_pipeline.certificate_digest": "ab" * 32})
+    pq.write_table(stated, workspace.folder / "released.parquet")
+    assert audited(workspace, capsys, "--data", str(workspace.folder / "released.parquet"))[1]["zone"] == "released"
+    assert audited(workspace, capsys, "--data", str(workspace.table), "--released")[1]["zone"] == "released"
+    assert audited(workspace, capsys)[1]["zone"] == "released"
+
+
+def test_a_fit_of_rows_that_are_released_says_that_its_charge_bought_nothing(workspace, capsys):
+    stated = pa.table(example_table(400)).replace_schema_metadata({"synth_pipeline.certificate_digest": "ab" * 32})
+    pq.write_table(stated, workspace.table)
+    assert main([*workspace.fit("--generator", "independent"), "--json"]) == 0
+    assert any("this charge bought nothing" in warning for warning in json.loads(capsys.readouterr().out)["warnings"])
 
 
 def test_an_audit_ends_with_code_4_where_a_quarter_of_the_noise_is_drawn(workspace, capsys, monkeypatch):

@@ -1,27 +1,36 @@
 """A small dataset through Dagster from end to end, and what is left in its home."""
 
 import json
+import re
+import shutil
 import sqlite3
 
 import dagster as dg
 import pandas as pd
 import pytest
 
-from synth_pipeline.errors import BudgetRefused, CheckFailed, LedgerError, SpecError, SynthPipelineError, TableError
+from synth_pipeline.errors import (
+    BudgetRefused,
+    CheckFailed,
+    LedgerError,
+    ModelError,
+    SpecError,
+    SynthPipelineError,
+    TableError,
+)
 from synth_pipeline.integrations.signing import REQUESTER, key_files, make_home_key
-from synth_pipeline.integrations.stores import is_owner_only
-from synth_pipeline.orchestration.code_location import build_defs, load_specs
-from synth_pipeline.orchestration.failures import failure_of
-from synth_pipeline.orchestration.keys import ASSET_NAMES, DatasetKeys
+from synth_pipeline.integrations.stores import Home, is_owner_only
+from synth_pipeline.orchestration.code_location import load_specs
+from synth_pipeline.orchestration.keys import ASSET_NAMES
 from synth_pipeline.orchestration.launch import open_instance, run_walk
-from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.keys import public_path
 from synth_pipeline.release.verify import verify_bundle
 from synth_pipeline.validate.planned import planned_checks
-from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
+from synth_pipeline_tests.dagster_example import MARKER_NAME, Place, clinic_rows, make_place
+from synth_pipeline_tests.dagster_walks import KEYS, materialization, materialize
 
-KEYS = DatasetKeys("clinic")
+SNAPSHOT = "visits_2024"
 WALKED = [
     name for name in ASSET_NAMES if name not in ("drift_report", "published_score")
 ]  # the specification asks for neither
@@ -29,36 +38,26 @@ WALKED = [
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """One walk, on which the first tests only look."""
-    place = make_place(tmp_path_factory.mktemp("walked"))
-    place.put("visits_2024", clinic_rows())
+    """One walk, on which most tests only look."""
+    place = make_place(tmp_path_factory.mktemp("walked"), validation={"severity": {"fidelity": "block"}})
+    place.put(SNAPSHOT, clinic_rows())
     make_home_key(place.home.folder, REQUESTER)
     told = []
     report = run_walk("clinic", home=place.home.folder, own=place.own, progress=lambda *words: told.append(words))
     return place, report, told
 
 
-def instance_of(place):
-    return open_instance(place.home)
-
-
-def materialization(place, name):
-    with instance_of(place) as instance:
-        event = instance.get_latest_materialization_event(KEYS.asset(name))
-        return event.asset_materialization
-
-
 def test_every_asset_is_materialized_for_the_snapshot(walked):
     place, _, _ = walked
     for name in WALKED:
-        assert materialization(place, name).partition == "visits_2024"
+        assert materialization(place.home, name).partition == SNAPSHOT
 
 
 def test_every_expectation_of_the_spec_was_checked_and_passed_where_it_blocks(walked):
     place, report, _ = walked
     spec = load_specs(place.own)["clinic"]
     keys = [dg.AssetCheckKey(KEYS.asset("validation_suite"), check.name) for check in planned_checks(spec)]
-    with instance_of(place) as instance:
+    with open_instance(place.home) as instance:
         records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     assert set(records) == set(keys)
     assert len(report.outcomes) == len(keys)
@@ -115,12 +114,12 @@ def test_what_real_rows_gave_is_private_and_what_was_released_is_not(walked):
 
 def test_scores_and_exact_counts_are_not_in_the_metadata(walked):
     place, report, _ = walked
-    benchmark = materialization(place, "tstr_benchmark").metadata
+    benchmark = materialization(place.home, "tstr_benchmark").metadata
     assert benchmark["scores"].value.startswith("internal")
-    assert materialization(place, "real_snapshot").metadata["counts"].value.startswith("internal")
+    assert materialization(place.home, "real_snapshot").metadata["counts"].value.startswith("internal")
     shown = json.dumps(
         {
-            name: {key: str(value.value) for key, value in materialization(place, name).metadata.items()}
+            name: {key: str(value.value) for key, value in materialization(place.home, name).metadata.items()}
             for name in WALKED
         }
     )
@@ -130,7 +129,10 @@ def test_scores_and_exact_counts_are_not_in_the_metadata(walked):
 
 def test_the_ledger_lines_and_the_plan_are_in_the_metadata(walked):
     place, _, _ = walked
-    opened, released = materialization(place, "real_snapshot").metadata, materialization(place, "release").metadata
+    opened, released = (
+        materialization(place.home, "real_snapshot").metadata,
+        materialization(place.home, "release").metadata,
+    )
     assert opened["epsilon_reserved"].value == pytest.approx(2.0, rel=1e-3)
     assert "profile" in opened["plan"].value
     assert all(word in released["ledger"].value for word in ("reserve", "read", "commit"))
@@ -146,7 +148,8 @@ def test_mlflow_has_one_run_of_the_walk_and_samples_from_the_registered_generato
     assert run.info.run_id in report.mlflow_run
     assert run.info.status == "FINISHED"
     assert float(run.data.params["epsilon"]) == 2.0
-    assert set(run.data.metrics) == {"epsilon_composed", "audit.lower_bound"}  # no score on real rows, no count of them
+    # no score on real rows, no count of them
+    assert set(run.data.metrics) == {"epsilon_composed", "delta", "audit.lower_bound"}
     assert run.data.tags["scores"].startswith("internal")
     assert {item.tags[0].value for item in run.inputs.dataset_inputs} == {"training", "synthetic"}
     assert all(item.dataset.profile is None for item in run.inputs.dataset_inputs)
@@ -157,6 +160,22 @@ def test_mlflow_has_one_run_of_the_walk_and_samples_from_the_registered_generato
     assert len(rows) == 7
     assert set(rows["ward"]) == {"B"}
     assert model.predict(pd.DataFrame(), params={"num_rows": 7, "where": "ward = 'B'", "seed": 1}).equals(rows)
+    with pytest.raises(ModelError, match=r"no parameter 'were'; there are num_rows, where"):
+        model.predict(None, params={"num_rows": 7, "were": "ward = 'B'"})
+
+
+def test_the_page_of_the_registered_generator_leads_to_release_report_and_certificate(walked):
+    import mlflow
+
+    place, report, _ = walked
+    client = mlflow.MlflowClient(place.home.tracking_uri, place.home.tracking_uri)
+    assert "@approved" in client.get_registered_model("clinic-generator").description
+    words = client.get_model_version_by_alias("clinic-generator", "candidate").description
+    assert words.startswith(f"`{report.release.name}`: ")
+    assert f"{report.mlflow_run}/artifacts/report/report.html" in words
+    assert f"`{report.release}/certificate.json`" in words
+    assert f"/runs/{report.run_id})" in words
+    assert re.search(r"ε = [12]\.?\d*, δ = 1e-05", words)
 
 
 def test_no_marker_of_the_raw_table_is_outside_the_private_store(walked):
@@ -170,7 +189,7 @@ def test_no_marker_of_the_raw_table_is_outside_the_private_store(walked):
     assert len(outside) > 40
     marker = MARKER_NAME.encode()
     assert [path for path in outside if marker in path.read_bytes()] == []
-    inside = (place.home.folder / "private" / "clinic" / "visits_2024" / "real_snapshot").rglob("*.parquet")
+    inside = (place.home.folder / "private" / "clinic" / SNAPSHOT / "real_snapshot").rglob("*.parquet")
     assert (
         any(marker in path.read_bytes() for path in inside)
         or marker in (place.arrivals / "visits_2024.parquet").read_bytes()
@@ -179,7 +198,7 @@ def test_no_marker_of_the_raw_table_is_outside_the_private_store(walked):
 
 def test_dagsters_event_records_hold_no_marker(walked):
     place, report, _ = walked
-    with instance_of(place) as instance:
+    with open_instance(place.home) as instance:
         events = instance.all_logs(report.run_id)
     assert len(events) > 50
     assert not [event for event in events if MARKER_NAME in str(event)]
@@ -198,7 +217,7 @@ def test_a_second_walk_beyond_the_cap_is_refused_before_the_file_is_opened(walke
 
 def test_a_stage_of_a_spent_walk_says_where_to_start(walked):
     place, _, _ = walked
-    failure = materialize(place, ["profile"])
+    failure = materialize(place, ["profile"], partition=SNAPSHOT).failure
     assert isinstance(failure, LedgerError)
     assert "clinic/real_snapshot" in str(failure)
 
@@ -206,35 +225,18 @@ def test_a_stage_of_a_spent_walk_says_where_to_start(walked):
 def test_what_follows_training_can_be_made_again_for_free(walked):
     place, _, _ = walked
     before = open_ledger(place.home.ledger).head()
-    assert materialize(place, ["synthetic_table", "validation_suite"]) is None
+    assert materialize(place, ["synthetic_table", "validation_suite"], partition=SNAPSHOT).failure is None
     assert open_ledger(place.home.ledger).head() == before
 
 
-def materialize(place, names, partition="visits_2024"):
-    """Materialize some assets in a run of their own, as a person on the web page would; why it failed, or None."""
-    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": StageRuntime(seed=1)})
-    with instance_of(place) as instance:
-        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
-            instance=instance,
-            partition_key=partition,
-            asset_selection=[KEYS.asset(name) for name in names],
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        return failure_of(result)
-
-
-def test_a_failed_blocking_check_stops_the_release_and_the_budget_stays_spent(tmp_path):
-    place = make_place(
-        tmp_path, validation={"severity": {"fidelity": "block"}}, privacy={"epsilon": 2.0, "delta": 1e-5}
-    )
-    place.put("visits", clinic_rows(300))
-    run_walk("clinic", home=place.home.folder, own=place.own)
+def test_a_failed_blocking_check_stops_the_release_and_the_budget_stays_spent(walked, tmp_path):
+    home = Home.at(shutil.copytree(walked[0].home.folder, tmp_path / "home", symlinks=True))
+    place = Place(home, walked[0].own)
     # The stored table is damaged: every ward becomes A, so its shares are not the released ones.
-    table = place.home.released.place("clinic", "visits", "synthetic_table") / "data.parquet"
+    table = place.home.released.place("clinic", SNAPSHOT, "synthetic_table") / "data.parquet"
     pd.read_parquet(table).assign(ward="A").to_parquet(table, index=False)
     released = set((place.home.releases / "clinic").iterdir())
-    failure = materialize(place, ["validation_suite", "release"], partition="visits")
+    failure = materialize(place, ["validation_suite", "release"], partition=SNAPSHOT).failure
     assert isinstance(failure, CheckFailed)
     assert "shares__ward" in str(failure)
     assert set((place.home.releases / "clinic").iterdir()) == released

@@ -2,90 +2,16 @@
 
 import json
 
-import pandas as pd
 import pytest
 
-from synth_pipeline.drift.decision import Decision
 from synth_pipeline.errors import BudgetRefused
-from synth_pipeline.orchestration.code_location import build_defs, load_specs
-from synth_pipeline.orchestration.failures import failure_of
-from synth_pipeline.orchestration.in_force import in_force
-from synth_pipeline.orchestration.io_managers import made_loader
-from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance
-from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.privacy.ledger import open_ledger
-from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
-
-KEYS = DatasetKeys("clinic")
-DRIFT = {"epsilon": 0.5, "on_drift": "refresh", "alpha": 1e-6, "pairs": 2}
-COLUMNS = {
-    "age": {"kind": "integer", "min": 0, "max": 99},
-    "ward": {"kind": "categorical", "categories": ["A", "B", "C"]},
-    "insured": {"kind": "boolean"},
-    "smoker": {"kind": "boolean"},
-    "floor": {"kind": "integer", "min": 0, "max": 4},
-}
-PRIVACY = {"epsilon": 2.0, "delta": 1e-5, "cap": {"epsilon": 4.0}}
-
-
-def drifting_place(folder, *, drift=None, **privacy):
-    return make_place(
-        folder,
-        columns=COLUMNS,
-        constraints=[],
-        benchmark=None,
-        generator={"kind": "maxent"},
-        drift={**DRIFT, **(drift or {})},
-        privacy={**PRIVACY, **privacy},
-    )
-
-
-def visits(rows=4000, seed=0, *, moved=0.0):
-    """Rows of one population, of which a share has moved to ward C."""
-    frame = clinic_rows(rows, seed)[["age", "ward", "insured"]]
-    frame.loc[: int(moved * rows), "ward"] = "C"
-    return frame.assign(smoker=frame["age"] % 3 == 0, floor=frame["age"] % 5)
-
-
-def walk(place: Place, name: str, frame: pd.DataFrame):
-    """A snapshot arrives and is walked; why its run failed, or None."""
-    place.put(name, frame)
-    runtime = StageRuntime(seed=1, audit_runs=200)
-    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": runtime})
-    with open_instance(place.home) as instance:
-        instance.add_dynamic_partitions(KEYS.partitions_name, [name])
-        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
-            instance=instance,
-            partition_key=name,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        return failure_of(result)
-
-
-def stored(place: Place, name: str, asset):
-    return place.home.released.read(made_loader(asset), "clinic", name, asset).value
-
-
-def decision(place: Place, name: str) -> Decision:
-    return stored(place, name, "drift_report").decision
-
-
-def reserved(place: Place) -> list[float]:
-    """ε of every walk that was charged, in order."""
-    return [
-        round(walk.reservation.charge.epsilon, 2) for walk in open_ledger(place.home.ledger).account("clinic").walks
-    ]
-
-
-def standing(place: Place):
-    return in_force(place.home, load_specs(place.own)["clinic"])
+from synth_pipeline_tests.drifting_walks import decision, drifting_place, reserved, standing, stored, visits, walk
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """Five snapshots: the first, one like it, a larger one like it, one that moved, and one that moved more than the cap allows."""
+    """Four snapshots: the first, one like it, a larger one like it, and one that moved."""
     place = drifting_place(tmp_path_factory.mktemp("drift"))
     failures = {
         "first": walk(place, "first", visits(seed=0)),

@@ -8,48 +8,18 @@ import pytest
 
 from synth_pipeline.integrations.stores import is_owner_only
 from synth_pipeline.orchestration.code_location import build_defs
-from synth_pipeline.orchestration.failures import failure_of
-from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance, run_walk
 from synth_pipeline.orchestration.report_assets import IS_WHOLE
-from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.report import internal_page
-from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
+from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows
+from synth_pipeline_tests.dagster_walks import KEYS, check_of, materialize, metadata_of, walk_once
 
 pytestmark = pytest.mark.slow
-KEYS = DatasetKeys("clinic")
+WHOLE = dg.AssetCheckKey(KEYS.asset("internal_report"), IS_WHOLE)
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    place = make_place(tmp_path_factory.mktemp("reported"), generator={"kind": "independent"}, drift={"epsilon": 0.2})
-    place.put("visits", clinic_rows())
-    return place, run_walk("clinic", home=place.home.folder, own=place.own)
-
-
-def again(place, names):
-    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": StageRuntime(seed=1)})
-    with open_instance(place.home) as instance:
-        return definitions.resolve_job_def(KEYS.job).execute_in_process(
-            instance=instance,
-            partition_key="visits",
-            asset_selection=[KEYS.asset(name) for name in names],
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-
-
-def shown_of(place):
-    with open_instance(place.home) as instance:
-        event = instance.get_latest_materialization_event(KEYS.asset("internal_report"))
-        return {name: value.value for name, value in event.asset_materialization.metadata.items()}
-
-
-def check_of(place):
-    key = dg.AssetCheckKey(KEYS.asset("internal_report"), IS_WHOLE)
-    with open_instance(place.home) as instance:
-        records = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
-        return records[key].event.dagster_event.asset_check_evaluation_data
+    return walk_once(tmp_path_factory.mktemp("reported"), generator={"kind": "independent"}, drift={"epsilon": 0.2})
 
 
 def test_the_page_is_in_the_private_store_and_readable_by_its_owner_alone(walked):
@@ -68,14 +38,14 @@ def test_the_page_is_in_the_private_store_and_readable_by_its_owner_alone(walked
 
 def test_dagster_shows_where_it_lies_and_its_sections_and_no_score(walked):
     place, report = walked
-    shown = shown_of(place)
+    shown = metadata_of(place.home, "internal_report")
     assert shown["page"] == str(report.internal_report_path)
     assert "Attacks and their controls" in shown["sections"]
     assert "Drift history" in shown["sections"]
     own = {name: shown[name] for name in ("zone", "sections")}
     assert "problem" not in shown
     assert not re.search(r"\d\.\d", json.dumps(own))
-    assert check_of(place).passed
+    assert check_of(place.home, WHOLE).passed
 
 
 def test_the_attacks_are_read_back_as_they_were_found(walked):
@@ -99,16 +69,15 @@ def test_a_report_that_fails_stops_no_release_and_says_so_without_a_value(walked
 
     with monkeypatch.context() as patched:
         patched.setattr(internal_page, "embed_rows", fail)
-        result = again(place, ["internal_report", "release"])
-    assert failure_of(result) is None
-    assert check_of(place).passed is False
-    assert check_of(place).blocking is False
-    page, problem = report.internal_report_path.read_text(), shown_of(place)["problem"]
+        assert materialize(place, ["internal_report", "release"]).failure is None
+    assert check_of(place.home, WHOLE).passed is False
+    assert check_of(place.home, WHOLE).blocking is False
+    page, problem = report.internal_report_path.read_text(), metadata_of(place.home, "internal_report")["problem"]
     assert "could not be made" in page
     assert "stopped by ValueError" in problem
     assert MARKER_NAME not in page + problem
-    assert failure_of(again(place, ["internal_report"])) is None
-    assert check_of(place).passed
+    assert materialize(place, ["internal_report"]).failure is None
+    assert check_of(place.home, WHOLE).passed
 
 
 def test_a_store_that_cannot_take_the_page_fails_the_step_and_the_release_is_made_all_the_same(walked, monkeypatch):
@@ -121,15 +90,12 @@ def test_a_store_that_cannot_take_the_page_fails_the_step_and_the_release_is_mad
     place, report = walked
     with monkeypatch.context() as patched:
         patched.setattr(report_assets, "read_attacks", full)
-        result = again(place, ["internal_report", "release"])
-    assert isinstance(failure_of(result), StoreError)
-    made = {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
-    assert made == {"release"}
+        made = materialize(place, ["internal_report", "release"])
+    assert isinstance(made.failure, StoreError)
+    assert made.metadata.keys() == {"release"}
     assert (report.release / "certificate.json").is_file()
 
 
 def test_a_table_of_too_few_people_to_attack_has_a_report_that_says_so(tmp_path):
-    place = make_place(tmp_path, generator={"kind": "independent"})
-    place.put("visits", clinic_rows(60))
-    report = run_walk("clinic", home=place.home.folder, own=place.own)
+    _, report = walk_once(tmp_path, clinic_rows(60), generator={"kind": "independent"})
     assert "Nothing was attacked (not attacked:" in report.internal_report_path.read_text()

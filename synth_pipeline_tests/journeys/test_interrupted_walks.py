@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -106,3 +109,34 @@ def test_a_walk_through_dagster_that_is_interrupted_stays_charged_and_the_same_c
     assert kinds(open_ledger(place.home.ledger)) == ["reserve", "read", "read", "commit"]
     assert report.release.is_dir()
     assert report.mlflow_model is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent, word, code", [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)])
+def test_a_run_that_is_ended_while_dagster_executes_says_by_what_and_gives_back_what_it_did_not_read(
+    sent, word, code, tmp_path
+):
+    place = make_place(tmp_path)
+    place.put("visits", clinic_rows(3000))
+    command = [sys.executable, "-m", "synth_pipeline", "run", "clinic", "--home", str(place.home.folder)]
+    environment = {**os.environ, "SYNTH_PIPELINE_DEFS": str(place.own)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        await_entry(place.home, "reserve", process)
+        process.send_signal(sent)
+        told = process.communicate(timeout=120)[1]
+    assert process.returncode == code, told
+    assert told.splitlines()[-1].startswith(f"synth-pipeline: {word}; what was read stays charged")
+    ledger = open_ledger(place.home.ledger)
+    assert ledger.account("clinic").reserved_epsilon == 0.0
+    assert kinds(ledger)[-1] in {"release", "read", "close", "commit"}
+
+
+def await_entry(home, kind, process, patience_seconds=300):
+    """Wait until the ledger of a process's home has an entry of a kind."""
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        if home.folder.joinpath("ledger.sqlite").exists() and kind in kinds(open_ledger(home.ledger)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no entry {kind} within {patience_seconds} s")

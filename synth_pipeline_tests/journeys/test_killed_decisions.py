@@ -16,19 +16,19 @@ from synth_pipeline.integrations.mlflow import walk_run
 from synth_pipeline.integrations.mlflow_place import Tracking
 from synth_pipeline.orchestration.approval_events import catch_up
 from synth_pipeline.orchestration.io_managers import load_approved
-from synth_pipeline.orchestration.keys import DatasetKeys
 from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.approval import Wish
 from synth_pipeline_tests.approval_example import make_world
 from synth_pipeline_tests.dagster_example import make_place
+from synth_pipeline_tests.dagster_walks import KEYS, approved_alias, check_of
 from synth_pipeline_tests.killed_decisions import NEVER, WINDOWS, Task, run_all
 from synth_pipeline_tests.object_server import CREDENTIALS, running_object_server
 
 BUCKET = "synth-released-zone"
-KEYS = DatasetKeys("clinic")
 WISHES = {"approve": Wish("approve", "teaching"), "withdraw": Wish("withdraw", "described wrongly")}
 STATES = {"approve": "approved", "withdraw": "withdrawn"}
+LEDGERS = ("folder", "s3", "postgresql")
 ROUNDS = 6
 FIRST = date(2026, 1, 1)
 
@@ -63,17 +63,14 @@ class World:
             return catch_up(instance, self.home, self.tracking, "clinic")
 
     def alias(self):
-        found = self.client.get_registered_model("clinic-generator").aliases.get("approved")
-        return None if found is None else str(found)
+        return approved_alias(self.home)
 
     def records(self, release):
         entries = open_ledger(self.home.ledger).history("clinic")
         return [e.body["what"] for e in entries if e.kind == "record" and e.body["release"] == release.name]
 
     def check(self):
-        with open_instance(self.home) as instance:
-            found = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEYS.approval_check])
-            return found[KEYS.approval_check].event.dagster_event.event_specific_data
+        return check_of(self.home, KEYS.approval_check)
 
 
 @pytest.fixture(scope="module", params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
@@ -81,6 +78,12 @@ def world(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "folder":
         yield World(folder, {})
+        return
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server").create_database()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SYNTH_PIPELINE_LEDGER", url)
+            yield World(folder, {"SYNTH_PIPELINE_LEDGER": url})
         return
     with pytest.MonkeyPatch.context() as patch, running_object_server(BUCKET) as server:
         environment = {
@@ -145,6 +148,7 @@ def test_a_decision_that_is_killed_between_any_two_writes_is_made_or_not_and_is_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("world", LEDGERS, indirect=True)
 def test_two_people_who_approve_at_once_leave_one_approval(world):
     for _ in range(ROUNDS):
         release, version = world.new_release()
@@ -157,11 +161,11 @@ def test_two_people_who_approve_at_once_leave_one_approval(world):
 
 
 @pytest.mark.slow
-def test_of_an_approval_and_a_withdrawal_at_once_the_withdrawal_holds(world):
+@pytest.mark.parametrize("world", LEDGERS, indirect=True)
+def test_of_an_approval_and_a_withdrawal_at_once_the_withdrawal_holds_and_everything_follows_it(world):
     for _ in range(ROUNDS):
         release, version = world.new_release()
         ended = run_all([world.task(release, "approve"), world.task(release, "withdraw", who="requester")])
         assert ended in (["done", "done"], ["refused", "done"])
         assert world.records(release) in (["approve", "withdraw"], ["withdraw"])
-        world.follow()
         require_whole(world, release, "withdraw", version)

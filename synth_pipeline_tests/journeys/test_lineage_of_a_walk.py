@@ -15,12 +15,11 @@ from synth_pipeline.integrations.mlflow_registry import recorded_walk
 from synth_pipeline.integrations.release_chain import release_chain
 from synth_pipeline.integrations.release_place import opened_release
 from synth_pipeline.integrations.stores import Home
-from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance, run_walk
+from synth_pipeline.orchestration.launch import run_walk
 from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
+from synth_pipeline_tests.dagster_walks import KEYS, materialization, metadata_of
 
 pytestmark = pytest.mark.slow
-KEYS = DatasetKeys("clinic")
 COLUMNS = ("age", "ward", "town", "fee", "insured")
 
 
@@ -150,11 +149,10 @@ def test_a_ledger_that_was_put_back_to_an_earlier_day_is_told_by_the_head_in_the
 
 
 def test_column_lineage_is_in_dagsters_event_log(walked):
-    lineages = {}
-    with open_instance(walked[0]) as instance:
-        for asset in ("profile", "generator", "synthetic_table", "release"):
-            event = instance.get_latest_materialization_event(KEYS.asset(asset))
-            lineages[asset] = event.asset_materialization.metadata["dagster/column_lineage"].value.deps_by_column
+    lineages = {
+        asset: materialization(walked[0], asset).metadata["dagster/column_lineage"].value.deps_by_column
+        for asset in ("profile", "generator", "synthetic_table", "release")
+    }
     assert dg.TableColumnDep(KEYS.asset("real_snapshot"), "age") in lineages["profile"]["age"]
     assert {dep.column_name for dep in lineages["generator"]["age"]} == set(COLUMNS)
     assert {dep.column_name for dep in lineages["synthetic_table"]["age"]} == {"age", "insured"}  # a rule names both
@@ -164,18 +162,18 @@ def test_column_lineage_is_in_dagsters_event_log(walked):
 
 def test_runs_pages_and_events_link_to_one_another(walked):
     home, report = walked
-    with open_instance(home) as instance:
-        shown = instance.get_latest_materialization_event(KEYS.asset("release")).asset_materialization.metadata
+    shown = metadata_of(home, "release")
     recorded = recorded_walk(Tracking(home.tracking_uri), dataset="clinic", walk_id=report.run_id)
     assert recorded is not None
-    assert recorded.run.run_id in shown["mlflow_run"].value
+    assert recorded.run.run_id in shown["mlflow_run"]
     assert recorded.tags["dagster.run"].endswith(f"/runs/{report.run_id}")
     assert recorded.tags["release"] == report.release.name
-    assert recorded.tags["report"] == shown["report"].value == (report.release / "report.html").as_uri()
-    assert recorded.tags["data_docs"] == shown["data_docs"].value
+    assert recorded.tags["report"] == (report.release / "report.html").as_uri()
+    assert shown["report"] == str(report.release / "report.html")
+    assert recorded.tags["data_docs"] == Path(shown["data_docs"]).as_uri()
     claimed = json.loads((report.release / "certificate.json").read_text())["predicate"]["links"]
     assert claimed == {"dagsterRun": report.run_id, "mlflowRun": recorded.run.run_id, "mlflowModel": recorded.model}
     events = [json.loads(line) for line in (home.folder / "openlineage" / "events.jsonl").read_text().splitlines()]
-    assert shown["openlineage_run"].value in {event["run"]["runId"] for event in events}
+    assert shown["openlineage_run"] in {event["run"]["runId"] for event in events}
     assert {event["run"]["facets"]["parent"]["run"]["runId"] for event in events} == {report.run_id}
     assert not any(MARKER_NAME in json.dumps(event) for event in events)

@@ -11,36 +11,24 @@ import pytest
 from PIL import Image
 
 from synth_pipeline.orchestration import pictures
-from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance, run_walk
 from synth_pipeline.release.trust_map import TrustMap
 from synth_pipeline.report.figure import MOST_BYTES
-from synth_pipeline_tests.dagster_example import MARKER_NAME, clinic_rows, make_place
+from synth_pipeline_tests.dagster_example import MARKER_NAME
+from synth_pipeline_tests.dagster_walks import materialization, walk_once
 
 pytestmark = pytest.mark.slow
-KEYS = DatasetKeys("clinic")
 SHOWN = {"profile": "picture_marginals", "generator": "picture_budget_split", "release": "picture_trust_map"}
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    place = make_place(tmp_path_factory.mktemp("pictured"), generator={"kind": "mst"})
-    place.put("visits", clinic_rows())
-    return place, run_walk("clinic", home=place.home.folder, own=place.own)
-
-
-def metadata_of(place, name):
-    with open_instance(place.home) as instance:
-        event = instance.get_latest_materialization_event(KEYS.asset(name))
-        assert event is not None
-        assert event.asset_materialization is not None
-        return event.asset_materialization.metadata
+    return walk_once(tmp_path_factory.mktemp("pictured"), generator={"kind": "mst"})
 
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_an_asset_shows_its_picture_inside_its_markdown(walked, name):
     place, _ = walked
-    entry = metadata_of(place, name)[SHOWN[name]]
+    entry = materialization(place.home, name).metadata[SHOWN[name]]
     assert isinstance(entry, dg.MarkdownMetadataValue)
     png = base64.b64decode(re.fullmatch(r"!\[[a-z ]+\]\(data:image/png;base64,([^)]+)\)", entry.value)[1])
     assert len(png) < MOST_BYTES

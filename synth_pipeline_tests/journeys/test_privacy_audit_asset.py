@@ -3,43 +3,23 @@
 import json
 import stat
 
-import dagster as dg
 import pytest
 
 from synth_pipeline.audit.verdict import MechanismAudit
 from synth_pipeline.errors import CheckFailed
-from synth_pipeline.orchestration.code_location import build_defs
-from synth_pipeline.orchestration.failures import failure_of
-from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance, run_walk
 from synth_pipeline.orchestration.resources import StageRuntime
 from synth_pipeline.privacy import desk as desk_module
 from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.privacy.mechanisms.discrete_gaussian import add_noise
-from synth_pipeline_tests.dagster_example import Place, clinic_rows, make_place
+from synth_pipeline_tests.dagster_example import clinic_rows
+from synth_pipeline_tests.dagster_walks import materialize, walk_once
 
-KEYS = DatasetKeys("clinic")
+FEWER_RUNS = StageRuntime(seed=1, audit_runs=4000)
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    place = make_place(tmp_path_factory.mktemp("audited"), generator={"kind": "independent"})
-    place.put("visits", clinic_rows())
-    return place, run_walk("clinic", home=place.home.folder, own=place.own)
-
-
-def again(place: Place, names: list[str]) -> tuple[dg.ExecuteInProcessResult, Exception | None]:
-    runtime = StageRuntime(seed=1, audit_runs=4000)
-    definitions = build_defs(home=place.home.folder, own=place.own, resources={"runtime": runtime})
-    with open_instance(place.home) as instance:
-        result = definitions.resolve_job_def(KEYS.job).execute_in_process(
-            instance=instance,
-            partition_key="visits",
-            asset_selection=[KEYS.asset(name) for name in names],
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        return result, failure_of(result)
+    return walk_once(tmp_path_factory.mktemp("audited"), generator={"kind": "independent"})
 
 
 def test_the_bound_that_was_shown_stands_in_the_certificate_beside_the_claim(walked):
@@ -55,8 +35,7 @@ def test_the_bound_that_was_shown_stands_in_the_certificate_beside_the_claim(wal
 def test_the_audit_is_charged_to_nobody(walked):
     place, _ = walked
     before = open_ledger(place.home.ledger).head()
-    _, failure = again(place, ["privacy_audit"])
-    assert failure is None
+    assert materialize(place, ["privacy_audit"], runtime=FEWER_RUNS).failure is None
     assert open_ledger(place.home.ledger).head() == before
 
 
@@ -66,30 +45,27 @@ def test_what_the_attacks_found_is_in_the_private_store_alone(walked):
     assert not stat.S_IMODE(report.attacks_path.stat().st_mode) & 0o077
     kept = place.home.private.place("clinic", "visits", "privacy_audit.internal") / "internal.json"
     assert json.loads(kept.read_text())["attacks"]["report"]["figures"]
-    result, _ = again(place, ["privacy_audit"])
-    [shown] = [event.materialization.metadata for event in result.get_asset_materialization_events()]
-    assert "internal" in str(shown["attacks"].value)
-    assert shown["lower_bound"].value > 0.8
+    shown = materialize(place, ["privacy_audit"], runtime=FEWER_RUNS).metadata["privacy_audit"]
+    assert "internal" in str(shown["attacks"])
+    assert shown["lower_bound"] > 0.8
 
 
 def test_a_contradiction_fails_the_check_and_stops_the_release(walked, monkeypatch):
     place, _ = walked
     released = set((place.home.releases / "clinic").iterdir())
     monkeypatch.setattr(desk_module, "add_noise", lambda counts, sigma, noise: add_noise(counts, sigma / 4, noise))
-    _, failure = again(place, ["privacy_audit", "release"])
+    failure = materialize(place, ["privacy_audit", "release"], runtime=FEWER_RUNS).failure
     assert isinstance(failure, CheckFailed)
     assert "mechanism_keeps_its_claim" in str(failure)
     assert set((place.home.releases / "clinic").iterdir()) == released
     kept = place.home.released.place("clinic", "visits", "privacy_audit") / "audit.json"
     assert MechanismAudit.from_json(kept.read_text()).is_contradiction
-    _, failure = again(place, ["release"])  # alone, after the failed audit
+    failure = materialize(place, ["release"]).failure  # alone, after the failed audit
     assert isinstance(failure, CheckFailed)
     assert "do not hand out anything" in str(failure)
 
 
 def test_a_table_of_too_few_people_to_attack_is_released_and_the_reason_is_kept(tmp_path):
-    place = make_place(tmp_path, generator={"kind": "independent"})
-    place.put("visits", clinic_rows(60))
-    report = run_walk("clinic", home=place.home.folder, own=place.own)
+    _, report = walk_once(tmp_path, clinic_rows(60), generator={"kind": "independent"})
     assert (report.release / "certificate.json").is_file()
     assert "not attacked" in report.attacks_path.read_text()

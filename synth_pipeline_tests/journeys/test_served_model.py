@@ -156,6 +156,7 @@ def test_shares_of_groups_are_met_exactly(address):
         ((), {"shares": '{"member": {"True": 0.7}}'}, "add up to 0.7"),
         ((), {"shares": '{"member": "equal"}', "where": "age < 30"}, "where, shares: give one of them"),
         (({"where": "age < 30"},), {}, "inputs: leave them empty"),
+        ((), {"were": "age < 30"}, "params: no parameter 'were'; there are num_rows, where, shares, seed"),
     ],
     ids=lambda value: next(iter(value.values()), None) if isinstance(value, dict) and value else None,
 )

@@ -11,7 +11,7 @@ from synth_pipeline.orchestration.io_managers import load_approved
 from synth_pipeline.release.approval import Wish, sign
 from synth_pipeline.release.keys import read_private_key
 from synth_pipeline.release.signer import read_passphrase
-from synth_pipeline_tests.journeys.test_drift_walks import (
+from synth_pipeline_tests.drifting_walks import (
     decision,
     drifting_place,
     reserved,

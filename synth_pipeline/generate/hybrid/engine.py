@@ -136,7 +136,7 @@ class Hybrid:
                 break
             pool = joined([pool, self.base.sample(_POOL_FACTOR * max(rows, 1), where=where, rng=rng)])
             weighed = _weighed(model, own, pool)
-        return taken(pool, weighed.resampled(rows, rng).regions[:, 0])
+        return pool.taken(weighed.resampled(rows, rng).regions[:, 0])
 
 
 def fit(curator: Curator, profile: Profile, config: HybridConfig, *, budget: Budget, runtime: RuntimeConfig) -> Hybrid:
@@ -268,16 +268,6 @@ def joined(tables: list[EncodedTable]) -> EncodedTable:
         first.domain,
         {key: np.concatenate([table.regions[key] for table in tables]) for key in first.regions},
         {key: np.concatenate([table.ranks[key] for table in tables]) for key in first.ranks},
-    )
-
-
-def taken(table: EncodedTable, places: np.ndarray) -> EncodedTable:
-    """Some rows of a table."""
-    return EncodedTable(
-        table.codes[places],
-        table.domain,
-        {key: value[places] for key, value in table.regions.items()},
-        {key: value[places] for key, value in table.ranks.items()},
     )
 
 

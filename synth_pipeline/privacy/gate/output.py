@@ -8,6 +8,7 @@ warnings there were is not told, since that depends on rows; only where the file
 
 import logging
 import os
+import resource
 import secrets
 import sys
 import warnings
@@ -48,7 +49,8 @@ def withheld_output(stage: str, store: PrivateStore) -> Generator[Path]:
     """Keep what is printed, warned or logged during a block in a file of the private store; an empty one is removed.
 
     Lines of the orchestrator's own logger still reach its record, for they are ours and take released text only. Redirection is for the
-    whole process: a thread that is not part of the stage is silent too.
+    whole process: a thread that is not part of the stage is silent too. So is the limit on core files, which stays: a process that has read
+    rows leaves none.
 
     Args:
         stage: name of the stage.
@@ -57,6 +59,7 @@ def withheld_output(stage: str, store: PrivateStore) -> Generator[Path]:
     Yields:
         The file.
     """
+    _leave_no_core()
     path = _fresh_file(stage, store)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
@@ -75,6 +78,12 @@ def withheld_output(stage: str, store: PrivateStore) -> Generator[Path]:
         os.close(descriptor)
         if path.stat().st_size == 0:
             path.unlink()
+
+
+def _leave_no_core() -> None:
+    """Have the system write no core file when this process crashes, now or later: its memory holds rows from here on."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _fresh_file(stage: str, store: PrivateStore) -> Path:

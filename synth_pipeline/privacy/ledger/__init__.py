@@ -16,7 +16,7 @@ from synth_pipeline.privacy.ledger.contract import (
     WalkKey,
     WalkRecord,
 )
-from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of
+from synth_pipeline.privacy.ledger.declared import blocks_of, cap_of, charge_of
 from synth_pipeline.privacy.ledger.operations import StoredLedger
 from synth_pipeline.privacy.ledger.place import LEDGER_VARIABLE, open_ledger
 
@@ -38,5 +38,6 @@ __all__ = [
     "WalkRecord",
     "blocks_of",
     "cap_of",
+    "charge_of",
     "open_ledger",
 ]

@@ -90,9 +90,11 @@ def require_room(charge: Charge, blocks: Sequence[str], holdings: Holdings) -> N
         holdings: the cap, and what it has to hold already.
 
     Raises:
-        BudgetRefused: when the charge's δ is above the cap's, or a block would pass the cap's ε at the cap's δ.
+        BudgetRefused: when the charge's δ is above the cap's, a block would pass the cap's ε at the cap's δ, or earlier walks protect
+            another unit.
     """
     cap = holdings.cap
+    _require_same_unit(charge, holdings)
     if charge.delta > cap.delta:
         raise BudgetRefused(
             f"dataset {holdings.dataset!r}: the walk's δ={charge.delta:g} is above the cap's δ={cap.delta:g}; "
@@ -106,6 +108,21 @@ def require_room(charge: Charge, blocks: Sequence[str], holdings: Holdings) -> N
             total = filter_epsilon([*_loads(block, holdings.walks), charge.events], cap.delta)
             if total > cap.lifetime_epsilon * _ROUNDING:
                 raise BudgetRefused(_lifetime_refusal(charge, block, holdings, total))
+
+
+def _require_same_unit(charge: Charge, holdings: Holdings) -> None:
+    """Refuse to add up losses of different units: what a row lost does not bound what a person with several rows lost.
+
+    Walks whose unit was not recorded are taken to protect the same one.
+    """
+    known = (walk.reservation.charge.unit for walk in holdings.walks)
+    others = sorted({unit for unit in known if unit is not None and unit != charge.unit})
+    if charge.unit is not None and others:
+        raise BudgetRefused(
+            f"dataset {holdings.dataset!r}: this walk protects {charge.unit}, and earlier ones were charged for {', '.join(others)};"
+            " one cap cannot bound the loss of both. Nothing was read. Set privacy.unit.column as it was, or give the table with the new"
+            " unit a dataset name of its own, and a cap that is lower by what was spent"
+        )
 
 
 def build_account(holdings: Holdings, *, records: Iterable[WalkRecord], entries: tuple[Entry, ...]) -> Account:

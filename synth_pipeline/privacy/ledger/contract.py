@@ -4,7 +4,7 @@ Belongs here: frozen values and the `Ledger` protocol. Does not: storage (sqlite
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -89,6 +89,8 @@ class Charge:
         epsilon: the walk's own ε at its own `delta`.
         delta: the walk's own δ.
         lines: the plan line by line.
+        unit: whose loss the events bound, as `declared.charge_of` names it; None where that was not recorded. It does not enter a
+            comparison of charges.
 
     Raises:
         PrivacyError: when there is no event, or epsilon or delta is out of range. Whether the events stay within them is
@@ -99,6 +101,7 @@ class Charge:
     epsilon: float
     delta: float
     lines: tuple[ChargeLine, ...] = ()
+    unit: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_epsilon_delta(self.epsilon, self.delta)
@@ -106,13 +109,14 @@ class Charge:
             raise PrivacyError("charge: it lists no event; a walk that reads rows has at least one")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return {
+        """Return JSON-ready values; a unit that was not recorded is not written down."""
+        values: dict[str, Any] = {
             "events": [event.to_dict() for event in self.events],
             "epsilon": self.epsilon,
             "delta": self.delta,
             "lines": [asdict(line) for line in self.lines],
         }
+        return values if self.unit is None else {**values, "unit": self.unit}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Charge":
@@ -122,6 +126,7 @@ class Charge:
             epsilon=values["epsilon"],
             delta=values["delta"],
             lines=tuple(ChargeLine(**line) for line in values["lines"]),
+            unit=values.get("unit"),
         )
 
 
@@ -243,7 +248,7 @@ class Ledger(Protocol):
             cohort: the block of privacy units that it touches, or several; "all": whoever may be in the dataset.
 
         Raises:
-            BudgetRefused: when a block it touches would pass the cap.
+            BudgetRefused: when a block it touches would pass the cap, or earlier walks protect another unit than it does.
             PrivacyError: when the charge's events cost more than the ε it states.
             LedgerError: when the key was read before, or is reserved for another charge.
         """
@@ -255,7 +260,7 @@ class Ledger(Protocol):
         """Refuse a charge that `reserve` would refuse now; nothing is written either way.
 
         Raises:
-            BudgetRefused: when a block it touches would pass the cap.
+            BudgetRefused: when a block it touches would pass the cap, or earlier walks protect another unit than it does.
             PrivacyError: when the charge's events cost more than the ε it states.
         """
         ...

@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
+from synth_pipeline.benchmark.holdout_prediction import predict_holdout
 from synth_pipeline.benchmark.scored_table import read_tables
 from synth_pipeline.benchmark.target import check_task
-from synth_pipeline.benchmark.utility import measure_utility
+from synth_pipeline.benchmark.utility import utility_of
 from synth_pipeline.errors import SpecError
+
+
+def utility(tables, spec, progress):
+    """TSTR of three tables, quick."""
+    options = {"seed": 0, "quick": True, "progress": progress}
+    return utility_of(predict_holdout(read_tables(*tables, spec), spec.benchmark, **options), **options)
 
 
 @pytest.fixture
@@ -16,8 +23,7 @@ def measure(make_spec):
     def run(tables, target="member", task="classification"):
         spec = make_spec(target, task)
         said: list[str] = []
-        result = measure_utility(read_tables(*tables, spec), spec.benchmark, seed=0, quick=True, progress=said.append)
-        return result, said
+        return utility(tables, spec, said.append), said
 
     return run
 
@@ -146,6 +152,6 @@ def test_the_only_column_cannot_be_predicted(frames, measure):
             "benchmark": {"target": "member"},
         }
     )
-    result = measure_utility(read_tables(*frames, spec), spec.benchmark, seed=0, quick=True, progress=str)
+    result = utility(frames, spec, str)
     assert result.reason == "there is no other column to predict from"
     assert np.isfinite(result.synth_rows_without_valid_target)

@@ -152,3 +152,27 @@ def test_a_file_without_a_readable_schema_is_refused_in_one_line(tmp_path: Path,
     with pytest.raises(TableError, match=words) as caught:
         read_fields(path)
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_that_name_somebody_are_told_what_the_invention_makes_of_them(parquet: Path):
+    lines = propose(read_fields(parquet), dataset="d").text.splitlines()
+    (line,) = (line for line in lines if "faker: uuid4" in line and "random_number" in line)
+    assert "invents texts, all different" in line
+
+
+@pytest.mark.parametrize("name", ["idNum", "patient_id_nr", "KEY-NUMBER", "caseId", "uuid"])
+def test_names_that_end_in_the_number_of_an_identifier_are_identifiers(name: str):
+    assert propose([Field(name, pa.string())], dataset="d").kinds == {name: "identifier"}
+
+
+def test_a_column_of_a_csv_shows_the_keys_that_its_kind_will_need(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("age,city\n17,Ulm\n", encoding="utf-8")
+    text = propose(read_fields(path), dataset="d").text
+    for key in ("min", "max", "categories", "nullable"):
+        assert text.count(f"    # {key}:") == 2
+    for kind, keys in (("integer", "min: 0\n    max: 9"), ("categorical", "categories: [Ulm]")):
+        text = text.replace("    kind:        ", f"    kind: {kind}\n    {keys}  ", 1)
+    parsed = yaml.safe_load(text)
+    parsed["privacy"]["epsilon"] = 1
+    assert list(Spec.from_mapping(parsed).columns) == ["age", "city"]

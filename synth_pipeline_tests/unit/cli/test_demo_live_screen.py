@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from synth_pipeline.cli.demo_keys import make_demo_keys
 from synth_pipeline.cli.demo_live import show
 from synth_pipeline.cli.entry import main
 from synth_pipeline.cli.live_screen import screen
@@ -55,6 +56,18 @@ def test_every_decision_comes_with_its_reason_and_scores_are_said_to_be_internal
     text = printed(capsys, [FIRST, SECOND], tmp_path)
     assert "gss_1985_1994: refresh: 2 of 11 columns moved" in text
     assert "internal" in text
+
+
+def test_a_release_stands_on_one_line_and_how_to_approve_it_follows(capsys, tmp_path):
+    drifted = replace(
+        SECOND, drifted=("prestg10", "full_time", "educcat", "maritalcat"), release="gss_1985_1994-80350377"
+    )
+    assert "\nNext, with what" not in printed(capsys, [FIRST, drifted], tmp_path)
+    make_demo_keys(Home.at(tmp_path))
+    text = printed(capsys, [FIRST, drifted], tmp_path)
+    (line,) = [line for line in text.splitlines() if line.startswith("gss_1985_1994 ")]
+    assert " gss_1985_1994-80350377 " in line
+    assert "\napprove   synth-pipeline approve gss/gss_1985_1994-80350377 --key " in text
 
 
 def test_no_drift_and_no_score_are_said_in_words_and_dashes(capsys, tmp_path):

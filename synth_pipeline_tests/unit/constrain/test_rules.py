@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_pipeline.constrain.enforce import assert_obeyed, enforce
+from synth_pipeline.constrain.enforce import assert_obeyed, enforce, placed_again
 from synth_pipeline.constrain.rules import Rules
 from synth_pipeline.errors import ConstraintError, PredicateError
 from synth_pipeline.spec import Spec
@@ -138,3 +138,35 @@ def test_a_table_with_a_broken_rule_is_not_released():
     rules, _ = rules_of("hours <= 40")
     with pytest.raises(ConstraintError, match="breaks 'hours <= 40' in 1 of 2 rows"):
         assert_obeyed(pd.DataFrame({"hours": [40, 41]}), rules)
+
+
+def amounts(bins, rng):
+    """Amounts of at most ten above their bin's start; a bin of none is zero."""
+    return pd.DataFrame({name: np.where(bins[name] > 0, rng.integers(1, 11, len(bins)), 0) for name in bins})
+
+
+def test_rows_that_break_a_rule_are_placed_again_inside_their_bins_which_keep_their_shares():
+    rules, _ = rules_of("casual <= registered")
+    rng = np.random.default_rng(5)
+    bins = pd.DataFrame({"casual": [0, 0, 1], "registered": [0, 1, 1]}).sample(30_000, replace=True, random_state=5)
+    drawn_once = amounts(bins, rng)
+    assert 0.1 < (~rules.obeyed(drawn_once)).mean() < 0.2
+    placed = placed_again(drawn_once, lambda broken: amounts(bins[broken], rng), rules)
+    assert rules.obeyed(placed).mean() > 0.999
+    assert ((placed > 0).to_numpy() == (bins > 0).to_numpy()).all()
+    kept = rules.obeyed(drawn_once)
+    assert placed[kept].equals(drawn_once[kept])
+
+
+def test_rows_whose_bins_cannot_obey_come_back_as_they_are_after_few_tries():
+    rules, _ = rules_of("casual <= registered")
+    table, asked = pd.DataFrame({"casual": [3, 1, 5], "registered": [1, 1, 2]}), []
+    placed = placed_again(table, lambda broken: asked.append(broken.tolist()) or table[broken], rules)
+    assert placed.equals(table)
+    assert asked == [[True, False, True]]
+
+
+def test_a_table_that_obeys_is_not_placed_again():
+    rules, _ = rules_of("casual <= registered")
+    table = pd.DataFrame({"casual": [1], "registered": [1]})
+    assert placed_again(table, lambda _: pytest.fail("nothing was broken"), rules).equals(table)

@@ -55,7 +55,7 @@ def test_the_sentences_say_what_twice_and_half_the_budget_buys_and_where_the_tar
     first, second, third, fourth, lost, enough = sentences(frontier())
     assert first.startswith("Doubling ε from 1 to 2 is expected to bring 2-way TVD from 0.0410 [")
     assert "to 0.0284 [" in first  # a straight line in log ε between .041 and .021
-    assert second.startswith("Doubling ε from 1 to 2 is expected to bring TSTR AUC of income from 0.8700 [")
+    assert second.startswith("Doubling ε from 1 to 2 is expected to bring TSTR AUC of income from 0.870 [")
     assert third.startswith("Halving ε from 1 to 0.5 is expected to bring 2-way TVD from 0.0410 [")
     assert fourth.startswith("Halving ε from 1 to 0.5")
     assert lost == "Below ε = 0.72 TSTR AUC of income falls under 0.827, 95% of what ε = 1 gives."

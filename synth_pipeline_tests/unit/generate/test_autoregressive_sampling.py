@@ -1,6 +1,5 @@
 """Sampling from the autoregressive network, checked against brute force on a domain of 120 states."""
 
-import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from synth_pipeline.generate.autoregressive.features import Features
 from synth_pipeline.generate.autoregressive.model import PairModel, calibrate, draw_codes
 from synth_pipeline.privacy.events import GaussianPoolEvent, SubsampledGaussianEvent
 from synth_pipeline.table.encoded import Domain
+from synth_pipeline_tests.damaged_folder import DAMAGES, Damage, damage_folder
 
 SIZES = (3, 4, 2, 5)
 DOMAIN = Domain(("a", "b", "c", "d"), SIZES)
@@ -231,18 +231,9 @@ def test_a_saved_generator_samples_the_same_rows(generator: Autoregressive, tmp_
         assert np.array_equal(first.codes, second.codes)
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "keys", "text"])
-def test_a_damaged_folder_is_refused_in_one_line(generator: Autoregressive, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_folder_is_refused_in_one_line(generator: Autoregressive, tmp_path: Path, damage: Damage) -> None:
     generator.save(tmp_path)
-    tensors, facts = tmp_path / "autoregressive.safetensors", tmp_path / "autoregressive.json"
-    match damage:
-        case "missing":
-            tensors.unlink()
-        case "cut":
-            tensors.write_bytes(tensors.read_bytes()[:100])
-        case "keys":
-            facts.write_text(json.dumps({"names": ["a"]}), encoding="utf-8")
-        case _:
-            facts.write_text("not json", encoding="utf-8")
+    damage_folder(tmp_path, "autoregressive", damage)
     with pytest.raises(ModelError, match="fit it again"):
         load(tmp_path)

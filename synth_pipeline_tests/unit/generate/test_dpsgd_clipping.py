@@ -16,21 +16,10 @@ from synth_pipeline.generate.dpsgd.bookkeeping import GradSampleModuleBookKeepin
 from synth_pipeline.generate.dpsgd.clipping import CLIPPINGS
 from synth_pipeline.generate.dpsgd.oracle import clipped_sum_one_by_one
 from synth_pipeline.generate.dpsgd.rules import grams, register_rule
+from synth_pipeline_tests.small_networks import drawn, drawn_codes, half_squares, unknown_kind
 
 ROWS = 9
 Loss = Callable[[nn.Module, Tensor], Tensor]
-
-
-def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(len(shape)))
-
-
-def squares(model: nn.Module, inputs: Tensor) -> Tensor:
-    return (model(inputs) ** 2).flatten(1).sum(dim=1) / 2
-
-
-def numbers(*shape: int) -> Tensor:
-    return torch.randint(0, 5, shape, generator=torch.Generator().manual_seed(1))
 
 
 class Attention(nn.Module):
@@ -89,25 +78,29 @@ def cross_entropy(model: nn.Module, codes: Tensor) -> Tensor:
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Loss, Tensor]] = {
-    "linear": (lambda: nn.Linear(6, 4), squares, draw(ROWS, 6)),
-    "linear, wide": (lambda: nn.Linear(4, 40), squares, draw(ROWS, 4)),
-    "linear without bias": (lambda: nn.Linear(6, 4, bias=False), squares, draw(ROWS, 6)),
-    "linear, few places (Gram)": (lambda: nn.Linear(40, 40), squares, draw(ROWS, 3, 40)),
-    "linear, 14 places (padded Gram)": (lambda: nn.Linear(70, 70), squares, draw(ROWS, 14, 70)),
-    "linear, few places, wide output (Gram, inputs scaled)": (lambda: nn.Linear(9, 40), squares, draw(ROWS, 3, 9)),
-    "linear, many places (row gradients)": (lambda: nn.Linear(3, 4), squares, draw(ROWS, 12, 3)),
-    "linear, places in two dimensions": (lambda: nn.Linear(9, 9), squares, draw(ROWS, 2, 3, 9)),
-    "embedding": (lambda: nn.Embedding(5, 4), squares, numbers(ROWS)),
-    "embedding, repeated numbers": (lambda: nn.Embedding(5, 4), squares, numbers(ROWS, 7)),
-    "embedding with padding": (lambda: nn.Embedding(5, 4, padding_idx=2), squares, numbers(ROWS, 7)),
-    "layer norm": (lambda: nn.LayerNorm(6), squares, draw(ROWS, 6)),
-    "layer norm, places": (lambda: nn.LayerNorm(6), squares, draw(ROWS, 4, 6)),
-    "layer norm of two dimensions": (lambda: nn.LayerNorm((4, 6)), squares, draw(ROWS, 4, 6)),
-    "attention": (lambda: SelfAttention(8, 2, causal=True), squares, draw(ROWS, 5, 8)),
-    "Opacus' attention": (Attention, squares, draw(ROWS, 5, 8)),
-    "a layer of Opacus' rules": (lambda: nn.Conv1d(2, 3, 2), squares, draw(ROWS, 2, 6)),
-    "multilayer perceptron": (Mlp, squares, draw(ROWS, 20)),
-    "transformer": (Transformer, cross_entropy, numbers(ROWS, 7)),
+    "linear": (lambda: nn.Linear(6, 4), half_squares, drawn(ROWS, 6)),
+    "linear, wide": (lambda: nn.Linear(4, 40), half_squares, drawn(ROWS, 4)),
+    "linear without bias": (lambda: nn.Linear(6, 4, bias=False), half_squares, drawn(ROWS, 6)),
+    "linear, few places (Gram)": (lambda: nn.Linear(40, 40), half_squares, drawn(ROWS, 3, 40)),
+    "linear, 14 places (padded Gram)": (lambda: nn.Linear(70, 70), half_squares, drawn(ROWS, 14, 70)),
+    "linear, few places, wide output (Gram, inputs scaled)": (
+        lambda: nn.Linear(9, 40),
+        half_squares,
+        drawn(ROWS, 3, 9),
+    ),
+    "linear, many places (row gradients)": (lambda: nn.Linear(3, 4), half_squares, drawn(ROWS, 12, 3)),
+    "linear, places in two dimensions": (lambda: nn.Linear(9, 9), half_squares, drawn(ROWS, 2, 3, 9)),
+    "embedding": (lambda: nn.Embedding(5, 4), half_squares, drawn_codes(ROWS)),
+    "embedding, repeated numbers": (lambda: nn.Embedding(5, 4), half_squares, drawn_codes(ROWS, 7)),
+    "embedding with padding": (lambda: nn.Embedding(5, 4, padding_idx=2), half_squares, drawn_codes(ROWS, 7)),
+    "layer norm": (lambda: nn.LayerNorm(6), half_squares, drawn(ROWS, 6)),
+    "layer norm, places": (lambda: nn.LayerNorm(6), half_squares, drawn(ROWS, 4, 6)),
+    "layer norm of two dimensions": (lambda: nn.LayerNorm((4, 6)), half_squares, drawn(ROWS, 4, 6)),
+    "attention": (lambda: SelfAttention(8, 2, causal=True), half_squares, drawn(ROWS, 5, 8)),
+    "Opacus' attention": (Attention, half_squares, drawn(ROWS, 5, 8)),
+    "a layer of Opacus' rules": (lambda: nn.Conv1d(2, 3, 2), half_squares, drawn(ROWS, 2, 6)),
+    "multilayer perceptron": (Mlp, half_squares, drawn(ROWS, 20)),
+    "transformer": (Transformer, cross_entropy, drawn_codes(ROWS, 7)),
 }
 
 OPACUS_DIFFERS = {"embedding with padding"}
@@ -162,9 +155,9 @@ def test_single_precision_agrees_to_a_millionth(case: str) -> None:
 
 
 def test_a_layer_called_twice_has_the_norm_of_the_sum_of_its_gradients() -> None:
-    model, inputs = build(Twice), draw(ROWS, 3, 6)
-    expected = clipped_sum_one_by_one(model, squares, inputs, 0.7)
-    sums, _ = CLIPPINGS["bookkeeping"](model, 0.7).sums(lambda: squares(model, inputs))
+    model, inputs = build(Twice), drawn(ROWS, 3, 6)
+    expected = clipped_sum_one_by_one(model, half_squares, inputs, 0.7)
+    sums, _ = CLIPPINGS["bookkeeping"](model, 0.7).sums(lambda: half_squares(model, inputs))
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(sums[parameter], expected[name], rtol=1e-9, atol=1e-9, msg=name)
 
@@ -172,7 +165,7 @@ def test_a_layer_called_twice_has_the_norm_of_the_sum_of_its_gradients() -> None
 def test_frozen_and_unused_weights_are_left_out_of_the_norm() -> None:
     model = nn.ModuleDict({"frozen": nn.Linear(6, 6), "trained": nn.Linear(6, 4), "unused": nn.Linear(2, 2)}).double()
     model["frozen"].requires_grad_(requires_grad=False)
-    inputs = draw(ROWS, 6)
+    inputs = drawn(ROWS, 6)
 
     def loss(_: nn.Module, rows: Tensor) -> Tensor:
         return (model["trained"](torch.tanh(model["frozen"](rows))) ** 2).sum(dim=1)
@@ -185,9 +178,9 @@ def test_frozen_and_unused_weights_are_left_out_of_the_norm() -> None:
 
 
 def test_it_takes_the_place_of_opacus_module_before_opacus_optimizer() -> None:
-    model, inputs = build(lambda: nn.Linear(6, 4)), draw(ROWS, 6)
+    model, inputs = build(lambda: nn.Linear(6, 4)), drawn(ROWS, 6)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    expected = clipped_sum_one_by_one(model, squares, inputs, 1.0)
+    expected = clipped_sum_one_by_one(model, half_squares, inputs, 1.0)
     module = GradSampleModuleBookKeeping(model, max_grad_norm=1.0)
     optimizer = DPOptimizerFastGradientClipping(
         torch.optim.SGD(module.parameters(), lr=1.0),
@@ -203,11 +196,11 @@ def test_it_takes_the_place_of_opacus_module_before_opacus_optimizer() -> None:
 
 
 def test_calls_outside_the_loss_are_not_clipped_and_leave_no_trace() -> None:
-    model, inputs = build(lambda: nn.Linear(6, 4)), draw(ROWS, 6)
+    model, inputs = build(lambda: nn.Linear(6, 4)), drawn(ROWS, 6)
     clipping = CLIPPINGS["bookkeeping"](model, 1.0)
-    expected, _ = clipping.sums(lambda: squares(model, inputs))
-    model(draw(3, 6)).sum().backward()
-    again, _ = clipping.sums(lambda: squares(model, inputs))
+    expected, _ = clipping.sums(lambda: half_squares(model, inputs))
+    model(drawn(3, 6)).sum().backward()
+    again, _ = clipping.sums(lambda: half_squares(model, inputs))
     for parameter in model.parameters():
         assert torch.equal(again[parameter], expected[parameter])
 
@@ -247,38 +240,32 @@ def test_a_model_that_cannot_be_clipped_exactly_is_refused(model: nn.Module, mes
 def test_a_layer_that_does_not_see_the_rows_first_is_refused() -> None:
     model = nn.Linear(6, 4).double()
     with pytest.raises(PrivacyError, match="rows come first"):
-        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: model(draw(3 * ROWS, 6)).sum(dim=1).view(ROWS, 3).sum(dim=1))
+        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: model(drawn(3 * ROWS, 6)).sum(dim=1).view(ROWS, 3).sum(dim=1))
 
 
 def test_an_output_changed_in_place_is_refused() -> None:
     model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(inplace=True)).double()
     with pytest.raises(PrivacyError, match="in place"):
-        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: squares(model, draw(ROWS, 6)))
+        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: half_squares(model, drawn(ROWS, 6)))
 
 
 def test_a_rule_can_be_registered_for_a_layer_of_ones_own() -> None:
-    class Shift(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.shift = nn.Parameter(torch.ones(4))
-
-        def forward(self, values: Tensor) -> Tensor:
-            return values + self.shift
-
     from synth_pipeline.generate.dpsgd.rules import RowGradients
 
-    @register_rule(Shift)
+    kind = unknown_kind()
+
+    @register_rule(kind)
     def rule(layer: nn.Module, _: Tensor, backprops: Tensor) -> RowGradients:
         return RowGradients((backprops**2).sum(dim=1), lambda weights: {layer.shift: weights @ backprops})
 
-    model, inputs = build(Shift), draw(ROWS, 4)
-    expected = clipped_sum_one_by_one(model, squares, inputs, 0.5)
-    sums, _ = CLIPPINGS["bookkeeping"](model, 0.5).sums(lambda: squares(model, inputs))
+    model, inputs = build(kind), drawn(ROWS, 4)
+    expected = clipped_sum_one_by_one(model, half_squares, inputs, 0.5)
+    sums, _ = CLIPPINGS["bookkeeping"](model, 0.5).sums(lambda: half_squares(model, inputs))
     torch.testing.assert_close(sums[model.shift], expected["shift"])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
 @pytest.mark.parametrize("places", [1, 7, 9, 10, 14, 15, 16, 31])
 def test_gram_matrices_are_the_products_of_places(rows: int, places: int) -> None:
-    given = draw(rows + 1, places, 3)[1:]
+    given = drawn(rows + 1, places, 3)[1:]
     torch.testing.assert_close(grams(given), given @ given.transpose(1, 2))

@@ -22,25 +22,11 @@ from synth_pipeline.privacy.events import GaussianPoolEvent, SubsampledGaussianE
 from synth_pipeline.privacy.secure_stream import lattice_spacing
 from synth_pipeline.profile.build import build_profile
 from synth_pipeline_tests.seeded_noise import seeded_gaussians
+from synth_pipeline_tests.small_networks import CodeNet, next_code_loss
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
 CONFIG = DPSGDConfig(sample_rate=0.2, steps=5, clip_norm=0.5, learning_rate=0.04)
 MODES = ("bookkeeping", "ghost", "hooks")
-
-
-class Net(nn.Module):
-    """Predicts each column from the sum of all columns' embeddings."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.norm, self.head = nn.Embedding(6, 8), nn.LayerNorm(8), nn.Linear(8, 6)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return self.head(torch.tanh(self.norm(self.embedding(codes))))
-
-
-def loss(model: nn.Module, codes: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(model(codes).transpose(1, 2), codes.roll(1, 1), reduction="none").sum(dim=1)
 
 
 def rows(count: int, seed: int = 0) -> np.ndarray:
@@ -53,14 +39,14 @@ def event(multiplier: float = 1.5, config: DPSGDConfig = CONFIG) -> SubsampledGa
     )
 
 
-def net() -> Net:
+def net() -> CodeNet:
     torch.manual_seed(0)
-    return Net().double()
+    return CodeNet().double()
 
 
 def trainer(*, multiplier: float = 1.5, config: DPSGDConfig = CONFIG, seed: int = 11, **execution) -> DPTrainer:
     how = Execution(noise=seeded_gaussians(seed), **execution)
-    return DPTrainer(net(), loss, config=config, event=event(multiplier, config), execution=how)
+    return DPTrainer(net(), next_code_loss, config=config, event=event(multiplier, config), execution=how)
 
 
 def released_sum(run: DPTrainer, codes: np.ndarray) -> dict[str, Tensor]:
@@ -79,7 +65,7 @@ def flat(sums: dict[str, Tensor]) -> Tensor:
 def test_a_step_moves_by_the_clipped_sum_of_the_rows_gradients(mode: str) -> None:
     codes = rows(30)
     found = released_sum(trainer(multiplier=1e-9, grad_mode=mode), codes)
-    expected = clipped_sum_one_by_one(net(), loss, torch.as_tensor(codes).long(), CONFIG.clip_norm)
+    expected = clipped_sum_one_by_one(net(), next_code_loss, torch.as_tensor(codes).long(), CONFIG.clip_norm)
     torch.testing.assert_close(flat(found), flat(expected), rtol=1e-6, atol=1e-6)
 
 
@@ -120,10 +106,10 @@ def test_a_row_whose_gradient_is_not_finite_adds_nothing() -> None:
     bad = codes[:, 0] == codes[3, 0]
 
     def broken(model: nn.Module, given: Tensor) -> Tensor:
-        return loss(model, given) * torch.where(given[:, 0] == int(codes[3, 0]), float("inf"), 1.0)
+        return next_code_loss(model, given) * torch.where(given[:, 0] == int(codes[3, 0]), float("inf"), 1.0)
 
     run = DPTrainer(net(), broken, config=CONFIG, event=event(1e-9), execution=Execution(noise=seeded_gaussians(1)))
-    expected = clipped_sum_one_by_one(net(), loss, torch.as_tensor(codes[~bad]).long(), CONFIG.clip_norm)
+    expected = clipped_sum_one_by_one(net(), next_code_loss, torch.as_tensor(codes[~bad]).long(), CONFIG.clip_norm)
     torch.testing.assert_close(flat(released_sum(run, codes)), flat(expected), rtol=1e-6, atol=1e-6)
 
 
@@ -138,7 +124,7 @@ def test_a_public_losss_gradient_is_added_unclipped(mode: str) -> None:
 
 def test_noise_is_fresh_in_every_step_and_every_run() -> None:
     assert Execution().noise is secure_gaussians
-    runs = [DPTrainer(net(), loss, config=CONFIG, event=event()) for _ in range(3)]
+    runs = [DPTrainer(net(), next_code_loss, config=CONFIG, event=event()) for _ in range(3)]
     steps = [flat(released_sum(run, rows(0))) for run in runs for _ in range(5)]
     assert len({tuple(step.tolist()) for step in steps}) == 15
 
@@ -153,14 +139,14 @@ def test_training_refuses_another_number_of_batches_than_was_charged() -> None:
 def test_a_run_whose_rate_is_not_the_charged_one_is_refused() -> None:
     other = replace(event(), sample_rate=0.1)
     with pytest.raises(PrivacyError, match="plan the event from this config"):
-        DPTrainer(net(), loss, config=CONFIG, event=other)
+        DPTrainer(net(), next_code_loss, config=CONFIG, event=other)
 
 
 def test_a_model_that_mixes_rows_is_refused_in_every_mode() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     for mode in MODES:
         with pytest.raises(PrivacyError, match="mix rows"):
-            DPTrainer(model, loss, config=CONFIG, event=event(), execution=Execution(grad_mode=mode))
+            DPTrainer(model, next_code_loss, config=CONFIG, event=event(), execution=Execution(grad_mode=mode))
 
 
 def test_the_kept_weights_are_a_moving_average() -> None:
@@ -179,13 +165,13 @@ def test_the_kept_weights_are_a_moving_average() -> None:
 def test_training_with_little_noise_learns(optimizer: str) -> None:
     rate = 4.0 if optimizer == "sgd" else 0.05
     config = replace(CONFIG, steps=150, optimizer=optimizer, learning_rate=rate * (1e-2 if optimizer == "sgd" else 1))
-    run = DPTrainer(net(), loss, config=config, event=event(0.1, config))
+    run = DPTrainer(net(), next_code_loss, config=config, event=event(0.1, config))
     codes = np.repeat(np.random.default_rng(0).integers(0, 6, (80, 1)), 3, axis=1).astype(np.int32)
     given = torch.as_tensor(codes).long()
-    before = float(loss(run.model, given).mean().detach())
+    before = float(next_code_loss(run.model, given).mean().detach())
     run.run(iter([codes] * 150), progress=RuntimeConfig().report)
     run.model.load_state_dict(run.averaged())
-    assert float(loss(run.model, given).mean().detach()) < 0.5 * before
+    assert float(next_code_loss(run.model, given).mean().detach()) < 0.5 * before
 
 
 def test_the_planned_event_spends_what_the_profile_leaves_and_no_more() -> None:
@@ -211,10 +197,10 @@ def test_released_rows_are_learned_without_a_charge() -> None:
     model = net()
     codes = np.repeat(np.random.default_rng(0).integers(0, 6, (80, 1)), 3, axis=1).astype(np.int32)
     given = torch.as_tensor(codes).long()
-    before = float(loss(model, given).mean().detach())
+    before = float(next_code_loss(model, given).mean().detach())
     schedule = PublicSchedule(steps=60, batch_rows=32, learning_rate=0.05)
-    train_public(model, loss, codes, schedule, rng=np.random.default_rng(0))
-    assert float(loss(model, given).mean().detach()) < 0.5 * before
+    train_public(model, next_code_loss, codes, schedule, rng=np.random.default_rng(0))
+    assert float(next_code_loss(model, given).mean().detach()) < 0.5 * before
 
 
 @pytest.mark.parametrize(

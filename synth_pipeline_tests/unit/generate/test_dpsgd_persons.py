@@ -20,6 +20,7 @@ from synth_pipeline.generate.neural.couplings import SymmetricCouplings
 from synth_pipeline.privacy.batch import Batch
 from synth_pipeline.privacy.events import SubsampledGaussianEvent
 from synth_pipeline_tests.seeded_noise import seeded_gaussians
+from synth_pipeline_tests.small_networks import CodeNet, drawn, drawn_codes, half_squares, next_code_loss, unknown_kind
 
 CONFIG = DPSGDConfig(sample_rate=0.2, steps=5, clip_norm=0.3, learning_rate=0.04)
 OWNERS = torch.tensor([0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4, 4])
@@ -27,41 +28,18 @@ ROWS = len(OWNERS)
 Loss = Callable[[nn.Module, Tensor], Tensor]
 
 
-def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(len(shape)))
-
-
-def numbers(*shape: int) -> Tensor:
-    return torch.randint(0, 5, shape, generator=torch.Generator().manual_seed(1))
-
-
-def squares(model: nn.Module, inputs: Tensor) -> Tensor:
-    return (model(inputs) ** 2).flatten(1).sum(dim=1) / 2
-
-
-class Net(nn.Module):
-    """Predicts each column from the sum of all columns' embeddings."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.norm, self.head = nn.Embedding(6, 8), nn.LayerNorm(8), nn.Linear(8, 6)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return self.head(torch.tanh(self.norm(self.embedding(codes))))
-
-
 CASES: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
-    "linear": (lambda: nn.Linear(6, 4), draw(ROWS, 6)),
-    "linear, wide (Gram)": (lambda: nn.Linear(40, 40), draw(ROWS, 40)),
-    "linear with places": (lambda: nn.Linear(6, 4), draw(ROWS, 3, 6)),
-    "embedding": (lambda: nn.Embedding(5, 4), numbers(ROWS)),
-    "embedding, repeated": (lambda: nn.Embedding(5, 4), numbers(ROWS, 7)),
-    "embedding with padding": (lambda: nn.Embedding(5, 4, padding_idx=2), numbers(ROWS, 7)),
-    "layer norm": (lambda: nn.LayerNorm(6), draw(ROWS, 6)),
-    "layer norm of two dimensions": (lambda: nn.LayerNorm((4, 6)), draw(ROWS, 4, 6)),
-    "a layer of Opacus' rules": (lambda: nn.Conv1d(2, 3, 2), draw(ROWS, 2, 6)),
-    "transformer block": (lambda: TransformerBlock(8, 2, 16, causal=True), draw(ROWS, 5, 8)),
-    "perceptron": (lambda: nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 3)), draw(ROWS, 6)),
+    "linear": (lambda: nn.Linear(6, 4), drawn(ROWS, 6)),
+    "linear, wide (Gram)": (lambda: nn.Linear(40, 40), drawn(ROWS, 40)),
+    "linear with places": (lambda: nn.Linear(6, 4), drawn(ROWS, 3, 6)),
+    "embedding": (lambda: nn.Embedding(5, 4), drawn_codes(ROWS)),
+    "embedding, repeated": (lambda: nn.Embedding(5, 4), drawn_codes(ROWS, 7)),
+    "embedding with padding": (lambda: nn.Embedding(5, 4, padding_idx=2), drawn_codes(ROWS, 7)),
+    "layer norm": (lambda: nn.LayerNorm(6), drawn(ROWS, 6)),
+    "layer norm of two dimensions": (lambda: nn.LayerNorm((4, 6)), drawn(ROWS, 4, 6)),
+    "a layer of Opacus' rules": (lambda: nn.Conv1d(2, 3, 2), drawn(ROWS, 2, 6)),
+    "transformer block": (lambda: TransformerBlock(8, 2, 16, causal=True), drawn(ROWS, 5, 8)),
+    "perceptron": (lambda: nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 3)), drawn(ROWS, 6)),
 }
 
 
@@ -90,11 +68,11 @@ def test_norms_and_clipped_sum_are_those_of_autograd_one_person_at_a_time(case: 
     if mode == "hooks" and case == "embedding with padding":
         pytest.skip("Opacus gives a padding number a gradient")
     model = build(make)
-    expected_norms = person_norms(model, squares, inputs)
+    expected_norms = person_norms(model, half_squares, inputs)
     clip = float(expected_norms.median())
-    expected = clipped_sum_one_by_one(model, squares, inputs, clip, OWNERS)
+    expected = clipped_sum_one_by_one(model, half_squares, inputs, clip, OWNERS)
     persons = Persons.of(OWNERS)
-    sums, norms = CLIPPINGS[mode](model, clip).sums(lambda: persons.weigh(squares(model, inputs)), persons)
+    sums, norms = CLIPPINGS[mode](model, clip).sums(lambda: persons.weigh(half_squares(model, inputs)), persons)
     torch.testing.assert_close(norms, expected_norms, rtol=1e-9, atol=1e-9)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(sums[parameter], expected[name], rtol=1e-9, atol=1e-9, msg=name)
@@ -106,39 +84,29 @@ def test_symmetric_couplings_clip_people(places: int) -> None:
     model = SymmetricCouplings((2, 3, 2)).double()
     model.kept, model.member = model.kept.double(), model.member.double()
     nn.init.normal_(model.weight)
-    inputs = draw(ROWS, places, 7) if places > 1 else draw(ROWS, 7)
-    expected = clipped_sum_one_by_one(model, squares, inputs, 0.7, OWNERS)
+    inputs = drawn(ROWS, places, 7) if places > 1 else drawn(ROWS, 7)
+    expected = clipped_sum_one_by_one(model, half_squares, inputs, 0.7, OWNERS)
     persons = Persons.of(OWNERS)
-    sums, _ = CLIPPINGS["bookkeeping"](model, 0.7).sums(lambda: persons.weigh(squares(model, inputs)), persons)
+    sums, _ = CLIPPINGS["bookkeeping"](model, 0.7).sums(lambda: persons.weigh(half_squares(model, inputs)), persons)
     torch.testing.assert_close(sums[model.weight], expected["weight"], rtol=1e-9, atol=1e-9)
 
 
 def test_ghost_clipping_refuses_people_with_several_rows() -> None:
     model, persons = build(lambda: nn.Linear(6, 4)), Persons.of(OWNERS)
     with pytest.raises(PrivacyError, match="clips rows"):
-        CLIPPINGS["ghost"](model, 1.0).sums(lambda: squares(model, draw(ROWS, 6)), persons)
+        CLIPPINGS["ghost"](model, 1.0).sums(lambda: half_squares(model, drawn(ROWS, 6)), persons)
 
 
 def test_a_rule_that_does_not_take_places_is_refused_for_people() -> None:
-    class Shift(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.shift = nn.Parameter(torch.ones(4))
+    kind = unknown_kind()
 
-        def forward(self, values: Tensor) -> Tensor:
-            return values + self.shift
-
-    @register_rule(Shift)
+    @register_rule(kind)
     def rule(layer: nn.Module, _: Tensor, backprops: Tensor) -> RowGradients:
         return RowGradients((backprops**2).sum(dim=1), lambda weights: {layer.shift: weights @ backprops})
 
-    model, persons = build(Shift), Persons.of(OWNERS)
+    model, persons = build(kind), Persons.of(OWNERS)
     with pytest.raises(PrivacyError, match="Shift"):
-        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: squares(model, draw(ROWS, 4)), persons)
-
-
-def loss(model: nn.Module, codes: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(model(codes).transpose(1, 2), codes.roll(1, 1), reduction="none").sum(dim=1)
+        CLIPPINGS["bookkeeping"](model, 1.0).sums(lambda: half_squares(model, drawn(ROWS, 4)), persons)
 
 
 def people(count: int = 25, most: int = 6, seed: int = 0) -> Batch:
@@ -148,12 +116,12 @@ def people(count: int = 25, most: int = 6, seed: int = 0) -> Batch:
     return Batch(rng.integers(0, 6, (len(owners), 3)).astype(np.int32), owners)
 
 
-def net() -> Net:
+def net() -> CodeNet:
     torch.manual_seed(0)
-    return Net().double()
+    return CodeNet().double()
 
 
-def trainer(*, multiplier: float = 1e-9, row_loss: Loss = loss, **execution) -> DPTrainer:
+def trainer(*, multiplier: float = 1e-9, row_loss: Loss = next_code_loss, **execution) -> DPTrainer:
     event = SubsampledGaussianEvent(
         purpose="toy", noise_multiplier=multiplier, sample_rate=CONFIG.sample_rate, steps=CONFIG.steps
     )
@@ -171,7 +139,7 @@ def released_sum(run: DPTrainer, batch: Batch) -> Tensor:
 
 def truth(batch: Batch) -> Tensor:
     codes, owners = torch.as_tensor(batch.codes).long(), torch.as_tensor(batch.persons)
-    sums = clipped_sum_one_by_one(net(), loss, codes, CONFIG.clip_norm, owners)
+    sums = clipped_sum_one_by_one(net(), next_code_loss, codes, CONFIG.clip_norm, owners)
     return torch.cat([value.flatten() for value in sums.values()])
 
 
@@ -204,7 +172,7 @@ def test_a_person_of_identical_rows_moves_the_sum_by_at_most_the_clip(most: int,
 
 def steep(model: nn.Module, codes: Tensor) -> Tensor:
     """Every row's gradient is far above the clip."""
-    return 100 * loss(model, codes)
+    return 100 * next_code_loss(model, codes)
 
 
 @pytest.mark.parametrize("left_out", range(4))
@@ -227,7 +195,7 @@ def test_people_weigh_the_same_whatever_their_number_of_rows() -> None:
 
 
 def flat_loss(model: nn.Module, codes: Tensor) -> Tensor:
-    return 0.01 * loss(model, codes)
+    return 0.01 * next_code_loss(model, codes)
 
 
 def test_a_person_with_one_row_whose_gradient_is_not_finite_adds_nothing() -> None:
@@ -238,7 +206,7 @@ def test_a_person_with_one_row_whose_gradient_is_not_finite_adds_nothing() -> No
     codes[np.flatnonzero(batch.persons == bad)[1], 0] = 5
 
     def broken(model: nn.Module, given: Tensor) -> Tensor:
-        return loss(model, given) * torch.where(given[:, 0] == 5, float("inf"), 1.0)
+        return next_code_loss(model, given) * torch.where(given[:, 0] == 5, float("inf"), 1.0)
 
     kept = batch.persons != bad
     expected = truth(Batch(codes[kept], np.unique(batch.persons[kept], return_inverse=True)[1]))

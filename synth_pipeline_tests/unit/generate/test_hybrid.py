@@ -24,7 +24,7 @@ from synth_pipeline.profile.signal import WEAK
 from synth_pipeline.table.encoded import Domain, EncodedTable
 from synth_pipeline.table.predicate import parse_predicate, region_table
 from synth_pipeline.table.profile import Profile
-from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
+from synth_pipeline_tests.toy_table import assert_budget_is_spent, toy_curator, toy_frame, toy_spec, toy_trained
 
 SPEC = toy_spec()
 SMALL = MaxentConfig(target="member", chains=512, sweeps=8, final_sweeps=16)
@@ -33,10 +33,7 @@ DOMAIN = Domain(("a", "b", "y"), (3, 2, 2))
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Curator, Profile, engine.Hybrid]:
-    curator = toy_curator(SPEC, toy_frame(4000))
-    profile = build_profile(curator, SPEC.modelled)
-    config = HybridConfig(maxent=SMALL, fit_rows=4096)
-    return curator, profile, engine.fit(curator, profile, config, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    return toy_trained(engine.fit, HybridConfig(maxent=SMALL, fit_rows=4096), SPEC)
 
 
 def small_model() -> TargetModel:
@@ -116,9 +113,7 @@ def test_calibration_gives_the_released_shares() -> None:
 
 def test_it_spends_the_whole_budget_and_not_more(trained) -> None:
     curator, _, generator = trained
-    assert curator.spent_cost == pytest.approx(curator.budget.cost, rel=1e-6)
-    epsilon = composed_epsilon(generator.events, SPEC.privacy.delta)
-    assert 0.98 * SPEC.privacy.epsilon < epsilon <= SPEC.privacy.epsilon * (1 + 1e-9)
+    assert_budget_is_spent(curator, generator.events, SPEC)
 
 
 def test_the_scores_are_the_last_charge_and_their_share_is_as_planned(trained) -> None:

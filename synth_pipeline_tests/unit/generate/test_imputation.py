@@ -2,50 +2,23 @@
 
 import numpy as np
 import pytest
-import torch
 
 from synth_pipeline.generate.autoregressive.config import AutoregressiveConfig
 from synth_pipeline.generate.autoregressive.engine import Autoregressive
 from synth_pipeline.generate.autoregressive.features import Features
 from synth_pipeline.generate.autoregressive.model import PairModel
-from synth_pipeline.generate.maxent.config import MaxentConfig
-from synth_pipeline.generate.maxent.dependency import Dependency
 from synth_pipeline.generate.maxent.engine import Maxent
-from synth_pipeline.generate.maxent.field import start_field, sweep
 from synth_pipeline.generate.protocol import Imputer
-from synth_pipeline.table.encoded import Domain, EncodedTable
+from synth_pipeline.table.encoded import EncodedTable
 from synth_pipeline_tests.brute_force import Law, every_state, given, normalised, pearson
+from synth_pipeline_tests.small_field import DOMAIN, SIZES, field_law, small_field
 
-SIZES = (3, 4, 2, 5)
-DOMAIN = Domain(("a", "b", "c", "d"), SIZES)
 ROWS = 4000
 
 
 @pytest.fixture(scope="module")
 def field_model() -> Maxent:
-    """A field with strong pair factors over a, b, c; d is drawn from b."""
-    rng = np.random.default_rng(5)
-    active = Domain(DOMAIN.names[:3], SIZES[:3])
-    field = start_field(active, [rng.dirichlet(np.full(size, 2.0)) for size in SIZES[:3]], 4096, rng)
-    factors = rng.normal(0, 1.2, (9, 9))
-    weights = np.triu(factors, 1) + np.triu(factors, 1).T
-    for part in field.slices:
-        weights[part, part] = 0.0
-    field.weights = torch.tensor(weights, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(1)
-    joint = torch.stack([sweep(field, rng, generator) for _ in range(60)])[20:].mean(0)
-    drawn = Dependency(3, 1, rng.dirichlet(np.full(5, 0.7), size=4))
-    return Maxent(DOMAIN, (0, 1, 2), field, joint, (drawn,), (), MaxentConfig(), (), {})
-
-
-def field_law(model: Maxent) -> Law:
-    weights, bias, offsets = model.field.weights.numpy(), model.field.bias.numpy(), model.field.domain.offsets
-    found: Law = {}
-    for state in every_state(SIZES):
-        hot = [offsets[i] + state[i] for i in range(3)]
-        energy = sum(bias[h] for h in hot) + sum(weights[hot[i], hot[j]] for i in range(3) for j in range(i))
-        found[state] = float(np.exp(energy) * model.dependencies[0].conditional[state[1], state[3]])
-    return normalised(found)
+    return small_field(spread=1.2)
 
 
 @pytest.fixture(scope="module")

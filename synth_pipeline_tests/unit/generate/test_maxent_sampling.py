@@ -1,11 +1,10 @@
-"""Sampling from a fitted field, checked against brute force on a domain of 240 states."""
+"""Sampling from a fitted field, checked against brute force on a domain of 120 states."""
 
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2
 
 from synth_pipeline.encode.condition import Condition, SubDomain
 from synth_pipeline.errors import ConstraintError
@@ -17,61 +16,13 @@ from synth_pipeline.generate.maxent.field import Field, start_field, sweep
 from synth_pipeline.generate.maxent.kernel import move_and_count
 from synth_pipeline.generate.maxent.sample import Sampler
 from synth_pipeline.table.encoded import Domain
-
-SIZES = (3, 4, 2, 5)
-NAMES = ("a", "b", "c", "d")
-FALSE_ALARM = 1e-4
+from synth_pipeline_tests.brute_force import Law, given, pearson, whole_codes
+from synth_pipeline_tests.small_field import SIZES, field_law, small_field
 
 
 @pytest.fixture(scope="module")
 def model() -> Maxent:
-    """A field with strong pair factors over a, b, c; d is drawn from b."""
-    rng = np.random.default_rng(5)
-    domain, active = Domain(NAMES, SIZES), (0, 1, 2)
-    shares = [rng.dirichlet(np.full(SIZES[i], 2.0)) for i in active]
-    field = start_field(Domain(NAMES[:3], SIZES[:3]), shares, 4096, rng)
-    factors = rng.normal(0, 1.0, (9, 9))
-    weights = np.triu(factors, 1) + np.triu(factors, 1).T
-    for part in field.slices:
-        weights[part, part] = 0.0
-    field.weights = torch.tensor(weights, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(1)
-    joint = torch.stack([sweep(field, rng, generator) for _ in range(60)])[20:].mean(0)
-    drawn = Dependency(3, 1, rng.dirichlet(np.full(5, 0.7), size=4))
-    return Maxent(domain, active, field, joint, (drawn,), (), MaxentConfig(), (), {"residual": 1.0})
-
-
-def law(model: Maxent) -> dict[tuple[int, ...], float]:
-    """Probability of every state, by enumeration."""
-    weights, bias, offsets = model.field.weights.numpy(), model.field.bias.numpy(), model.field.domain.offsets
-    found: dict[tuple[int, ...], float] = {}
-    for state in product(*(range(size) for size in SIZES)):
-        hot = [offsets[i] + state[i] for i in range(3)]
-        energy = sum(bias[h] for h in hot) + sum(weights[hot[i], hot[j]] for i in range(3) for j in range(i))
-        found[state] = float(np.exp(energy) * model.dependencies[0].conditional[state[1], state[3]])
-    total = sum(found.values())
-    return {state: value / total for state, value in found.items()}
-
-
-def pearson(rows: np.ndarray, expected: dict[tuple[int, ...], float]) -> tuple[float, float]:
-    """Pearson statistic of rows against a law, cells of fewer than 5 expected rows pooled, and its rejection point."""
-    states, counts = np.unique(rows, axis=0, return_counts=True)
-    seen = {tuple(int(v) for v in state): int(count) for state, count in zip(states, counts, strict=True)}
-    assert set(seen) <= {state for state, share in expected.items() if share > 0}
-    pairs = sorted((share * len(rows), seen.get(state, 0)) for state, share in expected.items())
-    big = [(e, o) for e, o in pairs if e >= 5]
-    rest_e, rest_o = sum(e for e, _ in pairs if e < 5), sum(o for e, o in pairs if e < 5)
-    cells = [*big, (rest_e, rest_o)] if rest_e > 0 else big
-    statistic = sum((o - e) ** 2 / e for e, o in cells)
-    return statistic, float(chi2.isf(FALSE_ALARM, len(cells) - 1))
-
-
-def whole_codes(column: int, groups: list[list[int]]) -> SubDomain:
-    """Regions that are sets of whole codes."""
-    parent = np.array([code for group in groups for code in group])
-    region = np.array([number for number, group in enumerate(groups) for _ in group])
-    order = np.argsort(parent)
-    return SubDomain(column, parent[order], region[order], np.zeros(len(parent)))
+    return small_field()
 
 
 def random_field(sizes: tuple[int, ...], *, seed: int, spread: float) -> Maxent:
@@ -89,7 +40,7 @@ def random_field(sizes: tuple[int, ...], *, seed: int, spread: float) -> Maxent:
     return Maxent(domain, tuple(range(len(sizes))), field, joint, (), (), MaxentConfig(), (), {})
 
 
-def law_of_field(model: Maxent) -> dict[tuple[int, ...], float]:
+def law_of_field(model: Maxent) -> Law:
     """Probability of every state of the field, by enumeration."""
     weights, bias = model.field.weights.double().numpy(), model.field.bias.double().numpy()
     states = np.array(list(product(*(range(size) for size in model.field.domain.sizes))))
@@ -102,7 +53,7 @@ def law_of_field(model: Maxent) -> dict[tuple[int, ...], float]:
     return dict(zip(map(tuple, states.tolist()), (odds / odds.sum()).tolist(), strict=True))
 
 
-def sum_out(expected: dict[tuple[int, ...], float], column: int) -> np.ndarray:
+def sum_out(expected: Law, column: int) -> np.ndarray:
     """Marginal shares of one column."""
     return np.bincount([state[column] for state in expected], weights=list(expected.values()))
 
@@ -120,20 +71,14 @@ def sampled(model: Maxent, condition: Condition | None, rows: int, seed: int) ->
     return model.sample(rows, where=condition, rng=np.random.default_rng(seed)).codes
 
 
-def conditional(model: Maxent, is_met) -> dict[tuple[int, ...], float]:
-    met = {state: share for state, share in law(model).items() if is_met(state)}
-    total = sum(met.values())
-    return {state: share / total for state, share in met.items()}
-
-
 def test_gibbs_chains_without_herding_follow_the_law_of_the_field(model: Maxent) -> None:
     field = Field(model.field.domain, model.field.weights, model.field.bias, model.field.states.clone())
     rng, generator = np.random.default_rng(2), torch.Generator().manual_seed(2)
     for _ in range(30):
         sweep(field, rng, generator)
     rows = (field.states - field.offsets).numpy()
-    active: dict[tuple[int, ...], float] = {}
-    for state, share in law(model).items():
+    active: Law = {}
+    for state, share in field_law(model).items():
         active[state[:3]] = active.get(state[:3], 0.0) + share
     statistic, limit = pearson(rows, active)
     assert statistic < limit
@@ -142,7 +87,7 @@ def test_gibbs_chains_without_herding_follow_the_law_of_the_field(model: Maxent)
 def test_herded_rows_are_closer_to_the_marginals_than_independent_rows_would_be(model: Maxent) -> None:
     rows = sampled(model, None, 4096, seed=3)
     expected = np.zeros(SIZES[0])
-    for state, share in law(model).items():
+    for state, share in field_law(model).items():
         expected[state[0]] += share
     gap = np.abs(np.bincount(rows[:, 0], minlength=3) / 4096 - expected).max()
     assert gap < 3 * np.sqrt(0.25 / 4096)
@@ -176,7 +121,7 @@ def test_conditional_rows_satisfy_the_condition_and_follow_the_conditional_law(m
 
     rows = sampled(model, condition, 3000, seed=11)
     assert all(is_met(tuple(row)) for row in rows.tolist())
-    statistic, limit = pearson(rows, conditional(model, is_met))
+    statistic, limit = pearson(rows, given(field_law(model), is_met))
     assert statistic < limit
 
 
@@ -186,7 +131,7 @@ def test_a_straddling_code_counts_with_its_share_and_reports_the_region_it_was_d
     condition = Condition((sub,), np.array([True, False]))
     table = model.sample(4000, where=condition, rng=np.random.default_rng(4))
     weights = {0: 1.0, 1: 0.25, 2: 0.0}
-    expected = {state: p * weights[state[0]] for state, p in law(model).items()}
+    expected = {state: p * weights[state[0]] for state, p in field_law(model).items()}
     total = sum(expected.values())
     share_of_zero = sum(p for state, p in expected.items() if state[0] == 0) / total
     assert set(table.regions[0].tolist()) == {0}
@@ -200,7 +145,7 @@ def test_a_condition_that_no_row_can_meet_is_refused(model: Maxent) -> None:
 
 
 def test_a_rare_condition_is_reached_by_tempering(model: Maxent) -> None:
-    rarest = min(law(model).items(), key=lambda item: item[1])[0]
+    rarest = min(field_law(model).items(), key=lambda item: item[1])[0]
     groups = [[[rarest[c]], [v for v in range(SIZES[c]) if v != rarest[c]]] for c in range(4)]
     allowed = np.zeros((2, 2, 2, 2), dtype=bool)
     allowed[0, 0, 0, 0] = True
@@ -249,7 +194,7 @@ def test_rows_of_a_condition_that_most_rows_meet_follow_the_conditional_law() ->
 def test_rows_of_many_requests_together_follow_the_law(model: Maxent, rows: int, requests: int) -> None:
     """Herding makes the rows of one request closer to the law than chance would; it must not move the law of a row."""
     drawn = np.concatenate([sampled(model, None, rows, seed) for seed in range(requests)])
-    statistic, limit = pearson(drawn, law(model))
+    statistic, limit = pearson(drawn, field_law(model))
     assert statistic < limit
 
 

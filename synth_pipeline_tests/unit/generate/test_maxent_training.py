@@ -12,7 +12,6 @@ from synth_pipeline.generate.maxent.field import Field, start_field
 from synth_pipeline.generate.maxent.fit import Fitter, Measurement, OneWays, Targets, make_targets, table_key
 from synth_pipeline.generate.maxent.grouping import group_columns, rectangle_partitions
 from synth_pipeline.generate.protocol import RuntimeConfig
-from synth_pipeline.privacy.accounting import composed_epsilon
 from synth_pipeline.privacy.budget import Budget
 from synth_pipeline.privacy.curator import Curator
 from synth_pipeline.privacy.unit import PrivacyUnit
@@ -22,7 +21,14 @@ from synth_pipeline.table.encoded import Domain
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
 from synth_pipeline_tests.seeded_noise import SeededNoise
-from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
+from synth_pipeline_tests.toy_table import (
+    assert_budget_is_spent,
+    member_shares,
+    toy_curator,
+    toy_frame,
+    toy_spec,
+    toy_trained,
+)
 
 SPEC = toy_spec()
 SMALL = MaxentConfig(target="member", chains=512, sweeps=8, final_sweeps=16)
@@ -30,16 +36,12 @@ SMALL = MaxentConfig(target="member", chains=512, sweeps=8, final_sweeps=16)
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Curator, Profile, engine.Maxent]:
-    curator = toy_curator(SPEC, toy_frame(4000))
-    profile = build_profile(curator, SPEC.modelled)
-    return curator, profile, engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=0))
+    return toy_trained(engine.fit, SMALL, SPEC)
 
 
 def test_it_spends_the_whole_budget_and_not_more(trained) -> None:
     curator, _, generator = trained
-    assert curator.spent_cost == pytest.approx(curator.budget.cost, rel=1e-6)
-    epsilon = composed_epsilon(generator.events, SPEC.privacy.delta)
-    assert 0.98 * SPEC.privacy.epsilon < epsilon <= SPEC.privacy.epsilon * (1 + 1e-9)
+    assert_budget_is_spent(curator, generator.events, SPEC)
 
 
 def test_every_charge_says_its_stage_and_purpose(trained) -> None:
@@ -48,24 +50,12 @@ def test_every_charge_says_its_stage_and_purpose(trained) -> None:
 
 def test_a_strong_association_survives(trained) -> None:
     _, profile, generator = trained
-    table = generator.sample(4000, rng=np.random.default_rng(1))
-    age, member = generator.domain.index("age"), generator.domain.index("member")
-    edges = profile.column("age").edges  # pyright: ignore[reportAttributeAccessIssue]
-    is_old = edges[table.codes[:, age]] > 50
-    shares = [table.codes[is_old, member].mean(), table.codes[~is_old, member].mean()]
-    assert shares[0] == pytest.approx(0.8, abs=0.1)
-    assert shares[1] == pytest.approx(0.25, abs=0.1)
+    assert member_shares(profile, generator) == pytest.approx((0.8, 0.25), abs=0.1)
 
 
 def test_the_same_noise_and_seed_give_the_same_generator() -> None:
-    weights = []
-    for _ in range(2):
-        curator = toy_curator(SPEC, toy_frame(1500), seed=3)
-        profile = build_profile(curator, SPEC.modelled)
-        weights.append(
-            engine.fit(curator, profile, SMALL, budget=curator.budget, runtime=RuntimeConfig(seed=1)).field.weights
-        )
-    assert torch.equal(*weights)
+    made = [toy_trained(engine.fit, SMALL, SPEC, rows=1500, noise=3, seed=1)[2] for _ in range(2)]
+    assert torch.equal(*(generator.field.weights for generator in made))
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -23,6 +23,7 @@ from synth_pipeline.table.column import BooleanColumn, IntegerColumn
 from synth_pipeline.table.encoded import Codes
 from synth_pipeline.table.native import NativeTable
 from synth_pipeline.table.profile import Profile
+from synth_pipeline_tests.damaged_folder import DAMAGES, Damage, damage_folder
 from synth_pipeline_tests.seeded_noise import SeededNoise
 from synth_pipeline_tests.toy_table import toy_curator, toy_frame, toy_spec
 
@@ -150,19 +151,10 @@ def test_a_saved_generator_samples_the_same_rows(fitted: Fitted, tmp_path: Path)
         assert np.array_equal(first.codes, second.codes)
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "keys", "text"])
-def test_a_damaged_folder_is_refused_in_one_line(fitted: Fitted, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_folder_is_refused_in_one_line(fitted: Fitted, tmp_path: Path, damage: Damage) -> None:
     fitted.generator.save(tmp_path)
-    tensors, facts = tmp_path / f"{fitted.kind}.safetensors", tmp_path / f"{fitted.kind}.json"
-    match damage:
-        case "missing":
-            tensors.unlink()
-        case "cut":
-            tensors.write_bytes(tensors.read_bytes()[:100])
-        case "keys":
-            facts.write_text(json.dumps({"names": ["a"]}), encoding="utf-8")
-        case _:
-            facts.write_text("not json", encoding="utf-8")
+    damage_folder(tmp_path, fitted.kind, damage)
     with pytest.raises(ModelError, match="fit it again"):
         engine_of(fitted.kind).load(tmp_path)
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,37 +17,28 @@ from synth_pipeline.integrations.approvals import (
     how_it_ended,
     release_in,
     require_approved,
-    standing,
 )
 from synth_pipeline.privacy.ledger import open_ledger
-from synth_pipeline.release.approval import Subject, Wish, sign
-from synth_pipeline_tests.approval_example import NOW, copy_world, make_world
-
-APPROVAL = Wish("approve", "teaching", "", date(2026, 12, 31))
-WITHDRAWAL = Wish("withdraw", "described wrongly")
-LATER = datetime(2027, 1, 1, tzinfo=UTC)
+from synth_pipeline.release.approval import Subject, sign
+from synth_pipeline_tests.approval_example import (
+    APPROVAL,
+    LATER,
+    NOW,
+    WITHDRAWAL,
+    copy_world,
+    make_released_world,
+)
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """A home with two releases of two snapshots."""
-    made = make_world(tmp_path_factory.mktemp("fresh") / "home")
-    made.add_release("a")
-    made.add_release("b", created="2026-05-02")
-    return made
+    return make_released_world(tmp_path_factory.mktemp("fresh"), "a", "b")
 
 
 @pytest.fixture
 def world(fresh, tmp_path):
     return copy_world(fresh, tmp_path / "home")
-
-
-def decided(world, wish=APPROVAL, *, who="approver", snapshot="a", approvers=(), now=NOW):
-    return decide(world.home, world.release(snapshot), world.signed(snapshot, wish, who), approvers=approvers, now=now)
-
-
-def state(world, snapshot="a", now=NOW):
-    return standing(world.home, world.release(snapshot), now=now).state
 
 
 def sealed_anew(world, change, *, who="requester", snapshot="a"):
@@ -65,38 +57,38 @@ def records(world):
 
 
 def test_a_withdrawn_release_does_not_come_back_under_its_name_with_another_certificate(world):
-    decided(world)
-    decided(world, WITHDRAWAL)
+    world.decide()
+    world.decide(WITHDRAWAL)
     sealed_anew(world, lambda _: None)
-    assert state(world) == "withdrawn"
+    assert world.state() == "withdrawn"
     with pytest.raises(ApprovalRefused, match=r"withdrawn \(described wrongly\), which is final"):
-        decided(world)
+        world.decide()
     with pytest.raises(ApprovalRefused, match="withdrawn by key"):
         require_approved(world.home, "clinic/a-1", now=NOW)
     assert how_it_ended(world.home, "clinic/a-1") == "withdrawn"
 
 
 def test_a_withdrawn_release_does_not_come_back_by_another_requesters_signature(world):
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     sealed_anew(world, lambda _: None, who="stranger")
-    assert state(world) == "withdrawn"
+    assert world.state() == "withdrawn"
 
 
 def test_a_withdrawal_holds_after_the_bundle_is_gone_and_back(world, tmp_path):
-    decided(world)
+    world.decide()
     kept = shutil.copytree(world.release("a").place, tmp_path / "kept")
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     place = world.release("a").place
     shutil.rmtree(place)
     assert how_it_ended(world.home, "clinic/a-1") == "withdrawn"
     shutil.copytree(kept, place)
-    assert state(world) == "withdrawn"
+    assert world.state() == "withdrawn"
 
 
 def test_an_approval_does_not_pass_to_another_certificate(world):
-    decided(world)
+    world.decide()
     sealed_anew(world, lambda _: None)
-    assert state(world) == "candidate"
+    assert world.state() == "candidate"
     with pytest.raises(ApprovalRefused, match="another certificate of that name"):
         decide(world.home, world.release("a"), records(world)[0].body["envelope"].encode(), approvers=(), now=NOW)
 
@@ -113,19 +105,19 @@ def test_an_old_approval_does_not_hold_again_after_its_last_day(world):
     decide(world.home, world.release("a"), envelope, approvers=(), now=NOW)
     before = len(records(world))
     decide(world.home, world.release("a"), envelope, approvers=(), now=LATER)  # found again, and expired all the same
-    assert (state(world, now=LATER), len(records(world))) == ("expired", before)
+    assert (world.state(now=LATER), len(records(world))) == ("expired", before)
     with pytest.raises(ApprovalRefused, match="its approval expired"):
-        decided(world, replace(APPROVAL, expires=None), now=LATER)
+        world.decide(replace(APPROVAL, expires=None), now=LATER)
 
 
 def test_a_second_key_of_the_requester_is_stopped_by_the_list_of_approvers_alone(world):
     with pytest.raises(ApprovalRefused, match=r"may not approve; release\.approvers allows"):
-        decided(world, who="stranger", approvers=[world.name_of("approver")])
-    assert decided(world, who="stranger").body["approvers"] == []  # the chain tells that any key would have done
+        world.decide(who="stranger", approvers=[world.name_of("approver")])
+    assert world.decide(who="stranger").body["approvers"] == []  # the chain tells that any key would have done
 
 
 def test_the_chain_tells_by_which_list_an_approval_was_judged(world):
-    assert decided(world, approvers=[world.name_of("approver")]).body["approvers"] == [world.name_of("approver")]
+    assert world.decide(approvers=[world.name_of("approver")]).body["approvers"] == [world.name_of("approver")]
 
 
 def test_a_statement_that_names_the_approvers_key_and_is_signed_by_another_is_refused(world):
@@ -144,9 +136,38 @@ def test_public_keys_that_changed_places_are_known_by_what_they_are(world):
     first.write_bytes(texts[1])
     second.write_bytes(texts[0])
     with pytest.raises(ApprovalRefused, match="signed this release itself"):
-        decided(world, who="requester")
-    decided(world)
-    assert state(world) == "approved"
+        world.decide(who="requester")
+    world.decide()
+    assert world.state() == "approved"
+
+
+def test_pipes_and_devices_among_the_public_keys_keep_nobody_waiting(world):
+    folder = world.home.folder / "keys"
+    os.mkfifo(folder / "a.pub")
+    (folder / "b.pub").symlink_to("/dev/zero")
+    (folder / "c.pub").symlink_to(folder / "requester.key.pub")
+    (folder / "d.pub").write_bytes(b"-" * 2**20)
+    world.decide()
+    assert world.state() == "approved"
+
+
+def test_a_bundle_that_is_exchanged_while_it_is_decided_about_is_not_approved(world):
+    """Both certificates are signed by the requester, and the officer has seen the first only."""
+    seen, envelope = world.release("a"), world.signed("a", APPROVAL)
+    sealed_anew(world, lambda _: None)
+    with pytest.raises(ApprovalRefused, match="was exchanged meanwhile"):
+        decide(world.home, seen, envelope, approvers=(), now=NOW)
+    assert records(world) == []
+
+
+def test_a_statement_of_another_home_is_about_the_same_release_and_is_judged_here(world, tmp_path):
+    """One bundle in two homes is one release: its statement holds in both, under the list of approvers of each."""
+    other = copy_world(world, tmp_path / "other")
+    envelope = other.signed("a", APPROVAL)
+    decide(other.home, other.release("a"), envelope, approvers=(), now=NOW)
+    with pytest.raises(ApprovalRefused, match="may not approve"):
+        decide(world.home, world.release("a"), envelope, approvers=[world.name_of("stranger")], now=NOW)
+    assert world.state() == "candidate"
 
 
 @pytest.mark.parametrize("text", [b"", b"ssh-ed25519 AAAA someone", b"\xff" * 100])
@@ -154,8 +175,8 @@ def test_another_file_among_the_public_keys_stops_nobody(world, text):
     (world.home.folder / "keys" / "a.pub").write_bytes(text)
     (world.home.folder / "keys" / "b.pub").mkdir()
     (world.home.folder / "keys" / "c.pub").symlink_to("nowhere")
-    decided(world)
-    assert state(world) == "approved"
+    world.decide()
+    assert world.state() == "approved"
 
 
 @pytest.mark.parametrize(
@@ -212,24 +233,24 @@ def test_a_certificate_that_claims_the_walk_of_another_dataset_is_refused(world)
 def test_a_release_whose_checks_failed_is_not_approved_though_its_requester_signed_it(world):
     sealed_anew(world, lambda claim: claim["validation"].update(blockingFailures=["age in range"]))
     with pytest.raises(ApprovalRefused, match=r"data\.parquet: its metadata states another certificate digest"):
-        decided(world)
+        world.decide()
     assert records(world) == []
 
 
 @pytest.mark.parametrize("name", ["certificate.json", "signature"])
 @pytest.mark.parametrize("content", [None, b"{", b"{}", b"[" * 5000])
 def test_a_bundle_that_was_damaged_keeps_nobody_from_withdrawing_another(world, name, content):
-    decided(world)
-    decided(world, snapshot="b")
+    world.decide()
+    world.decide(snapshot="b")
     path = world.release("a").place / name
     path.unlink() if content is None else path.write_bytes(content)
     releases, damaged = decided_releases(world.home, "clinic")
     if name == "signature" and content is None:  # an unsigned bundle can be read, and is a candidate
-        assert (state(world), damaged) == ("candidate", ())
+        assert (world.state(), damaged) == ("candidate", ())
     else:
         assert ([one.name for one in releases], damaged) == (["clinic/b-1"], ("clinic/a-1",))
-    decided(world, WITHDRAWAL, snapshot="b")
-    assert state(world, "b") == "withdrawn"
+    world.decide(WITHDRAWAL, snapshot="b")
+    assert world.state("b") == "withdrawn"
     with pytest.raises((ApprovalRefused, SigningError)):
         require_approved(world.home, "clinic/a-1", now=NOW)
 
@@ -249,7 +270,7 @@ def test_nobody_signs_for_a_folder_that_is_not_what_its_certificate_says(world, 
 
 
 def test_a_clock_put_back_before_the_bundle_was_made_brings_nothing_back(world):
-    decided(world)
-    assert state(world, now=LATER) == "expired"
-    decided(world, WITHDRAWAL, now=LATER)
-    assert state(world, now=datetime(1980, 1, 1, tzinfo=UTC)) == "withdrawn"
+    world.decide()
+    assert world.state(now=LATER) == "expired"
+    world.decide(WITHDRAWAL, now=LATER)
+    assert world.state(now=datetime(1980, 1, 1, tzinfo=UTC)) == "withdrawn"

@@ -120,6 +120,21 @@ def test_the_start_page_leads_to_results_that_say_in_words_what_was_checked(resu
     assert "every expectation holds" in results["good"].docs_index.read_text()
 
 
+def test_a_run_leaves_a_project_whose_checkpoint_great_expectations_opens_and_runs(results, suite, faulty):
+    import great_expectations as gx
+
+    context = gx.get_context(mode="file", project_root_dir=results["good"].docs_index.parent)
+    assert [item.meta["check"] for item in context.suites.get("clinic").expectations] == [item.name for item in suite]
+    assert context.validation_definitions.get("clinic").suite.name == "clinic"
+    found = {
+        name: context.checkpoints.get("clinic").run(batch_parameters={"dataframe": frame}).success
+        for name, frame in {"good": example_table(), "bad": faulty}.items()
+    }
+    assert found == {"good": True, "bad": False}
+    kept = list((results["bad"].docs_index.parent / "gx").rglob("validations/**/*.json"))
+    assert [json.loads(path.read_text())["success"] for path in kept] == [False]
+
+
 def test_a_second_run_replaces_the_pages_and_leaves_no_rubbish_beside_them(suite, tmp_path):
     for run in ("first", "second"):
         result = run_suite(
@@ -132,3 +147,11 @@ def test_a_second_run_replaces_the_pages_and_leaves_no_rubbish_beside_them(suite
 
 def test_outcomes_are_json(results):
     assert json.loads(json.dumps([outcome.to_dict() for outcome in results["bad"].outcomes]))
+
+
+def test_numbers_found_in_a_float32_column_are_json_too(suite, tmp_path):
+    means = tuple(item for item in suite if item.kind == "fidelity" and item.column == "fee")
+    frame = example_table().astype({"fee": "float32"})
+    result = run_suite(Released(frame), means, docs_dir=tmp_path / "docs", suite_name="c", run_name="r")
+    found = json.loads(json.dumps([outcome.to_dict() for outcome in result.outcomes]))
+    assert any("mean" in outcome["observed"] for outcome in found)

@@ -40,6 +40,15 @@ def test_a_walk_is_one_run_however_often_it_is_asked_for(tracking):
     )
 
 
+def test_an_experiment_says_that_it_is_about_models_also_one_of_an_earlier_version(tracking):
+    client = mlflow.MlflowClient(tracking.uri, tracking.uri)
+    client.create_experiment("older")
+    for name in ("newer", "older"):
+        walk_run(tracking, dataset=name, walk_id="walk", snapshot="s1")
+        assert client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "`newer`" in client.get_experiment_by_name("newer").tags["mlflow.note.content"]
+
+
 def test_facts_beyond_one_batch_are_all_recorded(tracking):
     run = walk(tracking, "walk-3")
     log_facts(

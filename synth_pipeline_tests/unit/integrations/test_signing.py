@@ -1,5 +1,6 @@
 """Which key an installation signs with."""
 
+import os
 import stat
 
 import pytest
@@ -92,6 +93,24 @@ def test_a_key_that_is_not_there_is_refused_rather_than_left_out(home, monkeypat
     monkeypatch.setenv("SYNTH_PIPELINE_SIGNING_KEY", str(tmp_path / "none"))
     with pytest.raises(SigningError, match="no such file"):
         home.signer()
+
+
+@pytest.mark.parametrize("kind", ["link", "loop", "pipe", "folder"])
+@pytest.mark.parametrize("who", [REQUESTER, APPROVER])
+def test_a_homes_key_that_is_there_and_is_no_file_is_refused_rather_than_left_out(home, kind, who, monkeypatch):
+    """A link to a secret that is not mounted today must not make today's releases unsigned."""
+    monkeypatch.delenv("SYNTH_PIPELINE_APPROVER_KEY", raising=False)
+    key = key_files(home.folder, who)[0]
+    key.parent.mkdir(parents=True)
+    make = {
+        "link": lambda: key.symlink_to("/nowhere/requester.key"),
+        "loop": lambda: key.symlink_to(key),
+        "pipe": lambda: os.mkfifo(key),
+        "folder": key.mkdir,
+    }
+    make[kind]()
+    with pytest.raises(SigningError, match="is there, and is no file"):
+        home.signer() if who == REQUESTER else home.approver()
 
 
 def test_a_passphrase_of_a_key_that_was_never_finished_is_drawn_anew(home):

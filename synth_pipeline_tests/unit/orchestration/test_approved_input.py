@@ -17,7 +17,7 @@ from synth_pipeline.orchestration.io_managers import load_approved, save_made
 from synth_pipeline.orchestration.made import Made, Origin
 from synth_pipeline.privacy.ledger import WalkKey
 from synth_pipeline.release.approval import Wish, sign
-from synth_pipeline_tests.approval_example import NOW, copy_world, make_world
+from synth_pipeline_tests.approval_example import NOW, copy_world, make_released_world
 from synth_pipeline_tests.signed_example import small_bundle
 
 APPROVAL, WITHDRAWAL = Wish("approve", "teaching"), Wish("withdraw", "described wrongly")
@@ -26,10 +26,7 @@ APPROVAL, WITHDRAWAL = Wish("approve", "teaching"), Wish("withdraw", "described 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """A home with two releases of two snapshots."""
-    made = make_world(tmp_path_factory.mktemp("fresh") / "home")
-    made.add_release("a")
-    made.add_release("b", created="2026-05-02")
-    return made
+    return make_released_world(tmp_path_factory.mktemp("fresh"), "a", "b")
 
 
 @pytest.fixture
@@ -43,10 +40,6 @@ def follow(world, tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with dg.DagsterInstance.ephemeral() as instance:
         yield lambda: catch_up(instance, world.home, Tracking(uri), "clinic")
-
-
-def decided(world, wish=APPROVAL, snapshot="a"):
-    approvals.decide(world.home, world.release(snapshot), world.signed(snapshot, wish), approvers=(), now=NOW)
 
 
 def let_stand(world, partition, *, instead_of="a"):
@@ -64,22 +57,22 @@ def test_a_snapshot_whose_walk_let_a_release_stand_is_served_by_that_one_while_i
     let_stand(world, "c")
     with pytest.raises(ApprovalRefused, match="clinic/a-1: a candidate"):
         loaded(world, "c")
-    decided(world)
+    world.decide(APPROVAL)
     assert loaded(world, "c").version == "a-1"
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     with pytest.raises(ApprovalRefused, match="clinic/a-1: withdrawn by key"):
         loaded(world, "c")
 
 
 def test_a_snapshot_without_a_walk_gets_nothing(world):
-    decided(world)
+    world.decide(APPROVAL)
     with pytest.raises(ApprovalRefused, match="snapshot c: no release of it was approved"):
         loaded(world, "c")
 
 
 def test_the_value_of_another_snapshot_put_in_place_is_not_handed_on_and_is_put_right(world, follow):
-    decided(world)
-    decided(world, snapshot="b")
+    world.decide(APPROVAL)
+    world.decide(snapshot="b")
     follow()
     assert (loaded(world, "a").version, loaded(world, "b").version) == ("a-1", "b-1")
     folder = world.home.released.place("clinic", "b", "approval")
@@ -95,7 +88,7 @@ def test_the_value_of_another_snapshot_put_in_place_is_not_handed_on_and_is_put_
 
 @pytest.mark.parametrize("damage", ["gone", "stray", "half"])
 def test_a_stored_value_that_is_not_the_approved_release_is_written_anew(world, follow, damage):
-    decided(world)
+    world.decide(APPROVAL)
     follow()
     folder = world.home.released.place("clinic", "a", "approval")
     paths = sorted(folder.iterdir())
@@ -115,7 +108,7 @@ def test_after_the_withdrawal_of_the_newer_of_two_releases_of_a_snapshot_the_old
     small_bundle(newer, world.keys.requester, **facts)
     second = approvals.find_release(world.home, "clinic/a-2")
     key = world.private_key("approver")
-    decided(world)
+    world.decide(APPROVAL)
     approvals.decide(world.home, second, sign(second.subject, APPROVAL, key, now=NOW), approvers=(), now=NOW)
     follow()
     assert loaded(world).version == "a-2"
@@ -127,8 +120,8 @@ def test_after_the_withdrawal_of_the_newer_of_two_releases_of_a_snapshot_the_old
 
 
 def test_a_damaged_bundle_is_told_and_does_not_stop_what_follows_for_others(world, follow):
-    decided(world)
-    decided(world, snapshot="b")
+    world.decide(APPROVAL)
+    world.decide(snapshot="b")
     (world.release("a").place / "certificate.json").write_text("{}")
     found = follow()
     assert (found.damaged, found.completed) == (("clinic/a-1",), ("clinic/b-1",))
@@ -138,7 +131,7 @@ def test_a_damaged_bundle_is_told_and_does_not_stop_what_follows_for_others(worl
 def test_an_approval_whose_time_is_over_is_not_taken_for_one_that_was_cut_off(world):
     """The same officer approves once more, after the last day: the command finds the expiry to record, and that is no approval."""
     key, wish = world.private_key("approver"), Wish("approve", "teaching", "", date(2026, 12, 31))
-    decided(world, wish)
+    world.decide(wish)
     late = datetime(2027, 1, 1, tzinfo=UTC)
     with pytest.raises(ApprovalRefused, match="its approval expired"):
         approval_command.decide(
@@ -153,7 +146,7 @@ def test_the_generator_of_a_withdrawn_release_is_not_served_for_one_that_goes_on
     small_bundle(place, world.keys.requester, **facts)
     built = approvals.find_release(world.home, "clinic/c-1")
     approvals.decide(world.home, built, sign(built.subject, APPROVAL, key, now=NOW), approvers=(), now=NOW)
-    decided(world)
+    world.decide(APPROVAL)
 
     def walks():
         releases, _ = approvals.decided_releases(world.home, "clinic")
@@ -165,5 +158,5 @@ def test_the_generator_of_a_withdrawn_release_is_not_served_for_one_that_goes_on
     certificate.write_text("{}")  # a damaged bundle below does not keep the alias where it was
     assert walks() == ("walk-of-c",)
     certificate.write_bytes(whole)
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     assert walks() == ("walk-of-c",)

@@ -4,7 +4,6 @@ import pytest
 
 from synth_pipeline.errors import SourceError, SpecError, TableError
 from synth_pipeline.integrations.sources import read_book
-from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.arrivals import (
     fetched,
     list_arrivals,
@@ -26,12 +25,6 @@ def spec_of(pattern="*.parquet", **privacy):
             "privacy": {"epsilon": 1, **privacy},
         }
     )
-
-
-@pytest.fixture
-def home(tmp_path):
-    (tmp_path / "in").mkdir()
-    return Home.at(tmp_path)
 
 
 def put(home, name, text="x", changed=None):

@@ -4,12 +4,13 @@ import ast
 import inspect
 import json
 from copy import deepcopy
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
 from synth_pipeline.benchmark.published import PublishedScore
-from synth_pipeline.integrations.approvals import decide, find_release, standing
+from synth_pipeline.integrations.approvals import decide, find_release, note_expiry, standing
 from synth_pipeline.orchestration import automatic_approval
 from synth_pipeline.orchestration.automatic_approval import AUTOMATIC, approve_without_a_person, judge, what_follows
 from synth_pipeline.privacy.ledger import open_ledger
@@ -43,6 +44,10 @@ def automatic_spec(floor: float = FLOOR, approval: str = "auto", **release):
         benchmark={"target": "insured", "task": "classification", "publish": {"epsilon": 0.2}},
         release={"approval": approval, "floors": {"accuracy": floor}, **release},
     )
+
+
+def approval_of(world):
+    return standing(world.home, find_release(world.home, NAME)).approval
 
 
 @pytest.fixture
@@ -90,6 +95,39 @@ def test_a_release_that_everything_holds_for_is_approved_and_the_statement_says_
     for said in ("none that blocks failed", "not contradicted", "accuracy 0.800 [0.7", "floor 0.6", "nobody looked at"):
         assert said in approval.conditions
     assert approval.expires is None
+    assert "was changed since" not in approval.conditions
+
+
+def test_an_automatic_approval_ends_by_itself_where_the_specification_says_after_how_many_days(world):
+    spec = automatic_spec(approval_days=30)
+    world.add_release("b", spec=spec, **FACTS)
+    today = datetime.now(UTC).date()
+    line = asked(world, spec, "clinic/b-1")
+    release = find_release(world.home, "clinic/b-1")
+    last = standing(world.home, release).approval.expires
+    assert today + timedelta(days=30) <= last <= today + timedelta(days=31)  # it may have become tomorrow meanwhile
+    assert f", until {last} (UTC): " in line
+    over = datetime.combine(last, time(), UTC) + timedelta(days=1)
+    assert standing(world.home, release, now=over - timedelta(seconds=1)).state == "approved"
+    assert standing(world.home, release, now=over).state == "expired"
+
+
+def test_an_automatic_approval_that_is_over_is_not_given_once_more(world):
+    spec = automatic_spec(approval_days=1)
+    asked(world, spec)
+    release, later = find_release(world.home, NAME), datetime.now(UTC) + timedelta(days=3)
+    assert note_expiry(world.home, release, approval_of(world), now=later)  # the chain's clock is there from now on
+    kept = decisions(world)
+    assert asked(world, spec).startswith("expired: its approval held until ")
+    assert decisions(world) == kept
+
+
+def test_a_statement_under_another_specification_than_the_releases_says_so(world):
+    asked(world, automatic_spec(0.5))
+    conditions = approval_of(world).conditions
+    assert "floor 0.5 reached" in conditions
+    assert "the specification was changed since this release was made" in conditions
+    assert conditions.endswith("the internal report with its scores and attacks")
 
 
 def test_asked_again_it_is_found_approved_and_nothing_is_signed(world):

@@ -2,8 +2,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from synth_pipeline.errors import TableError
 from synth_pipeline.orchestration import SyntheticDataset
 from synth_pipeline.orchestration.code_location import build_defs, load_specs
+from synth_pipeline.orchestration.failures import failure_of
 from synth_pipeline.orchestration.keys import APPROVAL, ASSET_NAMES, DatasetKeys
 from synth_pipeline.spec import Spec
 from synth_pipeline.validate.planned import planned_checks
@@ -116,6 +118,21 @@ def test_the_demo_dataset_and_own_ones_are_in_one_code_location(loaded):
     assert {key.path[0] for key in definitions.resolve_all_asset_keys()} == {"clinic", "gss"}
     assert set(load_specs(place.own)) == {"clinic", "gss"}
     assert {job.name for job in definitions.resolve_all_job_defs()} >= {"clinic_walk", "gss_walk"}
+
+
+def test_a_run_of_several_snapshots_at_once_is_refused_for_good_before_anything_is_opened(loaded):
+    place, definitions = loaded
+    keys = DatasetKeys("clinic")
+    ends = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(keys.partitions_name, ["a", "b"])
+        job = definitions.resolve_job_def(keys.job)
+        result = job.execute_in_process(instance=instance, raise_on_error=False, tags=ends)
+        assert instance.get_run_by_id(result.run_id).tags["dagster/max_retries"] == "0"
+    failure = failure_of(result)
+    assert isinstance(failure, TableError)
+    assert "clinic/real_snapshot: a run of 2 snapshots; a walk is of one" in str(failure)
+    assert not place.home.folder.joinpath("ledger.sqlite").exists()
 
 
 def test_resources_can_be_replaced(tmp_path):

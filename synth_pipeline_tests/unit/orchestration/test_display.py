@@ -19,6 +19,7 @@ def test_bars_are_as_high_as_the_shares():
 
 def test_more_shares_than_fit_are_joined():
     assert sparkline([1.0] * 400) == "█" * 40
+    assert sparkline([1.0] * 400, widest=24) == "█" * 24
 
 
 def test_a_cell_cannot_break_out_of_its_table():

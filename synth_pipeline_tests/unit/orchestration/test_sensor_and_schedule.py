@@ -1,4 +1,3 @@
-import datetime as dt
 import json
 import os
 
@@ -6,39 +5,11 @@ import dagster as dg
 import pytest
 
 from synth_pipeline.errors import SourceError
-from synth_pipeline.integrations.stores import Home
 from synth_pipeline.orchestration.arrivals import list_arrivals, note_taken
 from synth_pipeline.orchestration.component import dataset_definitions
 from synth_pipeline.orchestration.keys import DatasetKeys
-from synth_pipeline.orchestration.launch import open_instance
 from synth_pipeline.orchestration.schedules import walk_schedules
 from synth_pipeline.orchestration.sensors import arrival_sensor
-from synth_pipeline.spec import Spec
-
-
-@pytest.fixture
-def spec():
-    return Spec.from_mapping(
-        {
-            "dataset": "d",
-            "source": {"uri": "./in"},
-            "columns": {"x": {"kind": "boolean"}},
-            "privacy": {"epsilon": 1},
-            "schedule": "0 4 * * 1",
-        }
-    )
-
-
-@pytest.fixture
-def home(tmp_path):
-    (tmp_path / "in").mkdir()
-    return Home.at(tmp_path)
-
-
-@pytest.fixture
-def instance(home):
-    with open_instance(home) as instance:
-        yield instance
 
 
 def tick(spec, home, instance, cursor):
@@ -154,17 +125,6 @@ def test_a_source_that_cannot_be_read_fails_the_tick_in_one_line_and_loses_nothi
     folder.unlink()
     (home.folder / "away").rename(folder)
     assert len(tick(spec, home, instance, first.cursor).run_requests) == 1
-
-
-def test_the_schedule_walks_the_newest_file(spec, home, instance):
-    (schedule,) = walk_schedules(spec)
-    assert schedule.cron_schedule == "0 4 * * 1"
-    at = dt.datetime(2026, 1, 5, 4, tzinfo=dt.UTC)
-    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources={"home": home})
-    assert isinstance(schedule(context), dg.SkipReason)
-    (home.folder / "in" / "a.parquet").write_text("x")
-    assert schedule(context).partition_key == "a"
-    assert instance.get_dynamic_partitions(DatasetKeys("d").partitions_name) == ["a"]
 
 
 def test_a_dataset_without_schedule_or_source_has_neither(spec):

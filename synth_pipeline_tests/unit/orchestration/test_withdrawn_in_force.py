@@ -9,7 +9,6 @@ import pytest
 from synth_pipeline.drift.decision import PriorFacts, decide
 from synth_pipeline.errors import ApprovalRefused, BudgetRefused, TableError
 from synth_pipeline.generate.engine_registry import chosen_kind
-from synth_pipeline.integrations import approvals
 from synth_pipeline.orchestration.drift_assets import Settled
 from synth_pipeline.orchestration.in_force import (
     in_force,
@@ -22,7 +21,7 @@ from synth_pipeline.privacy.ledger import open_ledger
 from synth_pipeline.release.approval import Wish
 from synth_pipeline.settle import is_compared, settle, share_of
 from synth_pipeline.spec import Spec
-from synth_pipeline_tests.approval_example import NOW, copy_world, make_world
+from synth_pipeline_tests.approval_example import copy_world, make_released_world
 from synth_pipeline_tests.dagster_example import ATTRIBUTES
 
 APPROVAL = Wish("approve", "teaching", "", date(2026, 6, 2))
@@ -39,8 +38,7 @@ def facts(spec=SPEC, **changes):
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """A home with one release, which is in force."""
-    made = make_world(tmp_path_factory.mktemp("fresh") / "home")
-    made.add_release("a")
+    made = make_released_world(tmp_path_factory.mktemp("fresh"), "a")
     text = json.dumps(asdict(facts()))
     save = lambda folder: (folder / "release.json").write_text(text)  # noqa: E731
     made.home.released.write(save, "clinic", "release.in_force")
@@ -52,21 +50,17 @@ def world(fresh, tmp_path):
     return copy_world(fresh, tmp_path / "home")
 
 
-def decided(world, wish):
-    approvals.decide(world.home, world.release("a"), world.signed("a", wish), approvers=(), now=NOW)
-
-
 def test_the_release_in_force_is_known_to_be_withdrawn_from_the_moment_it_is(world):
     assert in_force(world.home, SPEC).ended is None
-    decided(world, replace(APPROVAL, expires=None))
+    world.decide(replace(APPROVAL, expires=None))
     assert in_force(world.home, SPEC).ended is None
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     assert in_force(world.home, SPEC).ended == "withdrawn"
     assert in_force(world.home, SPEC) == facts()  # it is the same release, whatever became of it
 
 
 def test_the_release_in_force_is_known_to_be_expired(world):
-    decided(world, APPROVAL)
+    world.decide(APPROVAL)
     assert in_force(world.home, SPEC).ended == "expired"  # this machine's clock is later
 
 
@@ -105,7 +99,7 @@ def test_after_a_withdrawal_a_training_that_the_cap_forbids_is_refused_and_not_m
 
 @pytest.mark.parametrize("load", [load_prior, prior_table, prior_release, require_not_withdrawn])
 def test_a_walk_that_decided_to_build_on_a_release_stops_once_that_is_withdrawn(world, load):
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     with pytest.raises(
         ApprovalRefused,
         match="was withdrawn since this walk decided to build on it; start again from clinic/real_snapshot",
@@ -114,6 +108,6 @@ def test_a_walk_that_decided_to_build_on_a_release_stops_once_that_is_withdrawn(
 
 
 def test_a_report_that_was_reserved_before_a_withdrawal_still_may_compare(world):
-    decided(world, WITHDRAWAL)
+    world.decide(WITHDRAWAL)
     with pytest.raises(TableError):  # there is none here; it was not refused for the withdrawal
         load_prior(world.home, SPEC, facts(), is_built_on=False)

@@ -284,3 +284,25 @@ def test_a_process_that_dies_in_a_private_stage_leaves_its_words_in_the_private_
     (file,) = (tmp_path / "private" / "output").iterdir()
     assert SECRET in file.read_text()
     assert is_owner_only(file)
+
+
+def test_a_process_that_has_read_rows_leaves_no_core_file_when_it_crashes_later(tmp_path):
+    code = f"""
+    import os, resource, signal
+    from pathlib import Path
+    from synth_pipeline.integrations.stores import FolderStore
+    from synth_pipeline.privacy.gate import private_stage
+
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    with private_stage("profile", FolderStore(Path({str(tmp_path / "private")!r}), is_private=True)):
+        pass
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0], flush=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == "0\n"
+    assert ended.returncode < 0
+    assert [path.name for path in tmp_path.iterdir()] == ["private"]

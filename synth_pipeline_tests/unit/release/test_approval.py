@@ -12,7 +12,6 @@ from synth_pipeline.release.approval import (
     Standing,
     Subject,
     Wish,
-    parse_expiry,
     read_decision,
     require_acceptable,
     require_passed_checks,
@@ -172,15 +171,27 @@ def test_failed_checks_and_a_contradicting_audit_stop_an_approval():
         )
 
 
-@pytest.mark.parametrize("words", ["", "two\nlines", "bell\a", "x" * 1001])
+@pytest.mark.parametrize("field", ["release", "requester"])
+def test_a_statement_whose_names_a_terminal_would_act_on_is_refused_and_they_are_not_repeated(field):
+    from synth_pipeline.release.envelope import envelope_parts
+
+    content = json.loads(envelope_parts(signed(), where="it").payload)
+    content["predicate"][field] = "clinic/\x1b[2Ja"
+    with pytest.raises(SigningError, match="no statement about a release") as refusal:
+        read_decision(seal(json.dumps(content).encode(), OFFICER), where="it")
+    assert "\x1b" not in str(refusal.value)
+
+
+def test_names_of_failed_checks_are_shown_as_text():
+    failed = {"predicate": {"validation": {"blockingFailures": ["\x1b[2Jall is well"]}, "audit": None}}
+    with pytest.raises(ApprovalRefused) as refusal:
+        require_passed_checks(failed, name="clinic/a")
+    assert "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("words", ["", "   ", "two\nlines", "bell\a", "x" * 1001])
 def test_words_that_are_kept_for_good_are_one_printable_line(words):
     with pytest.raises(SigningError, match="purpose: give 1 to 1000"):
         Wish("approve", words)
     with pytest.raises(SigningError, match="reason"):
         Wish("withdraw", words)
-
-
-@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "2026-12-31T12:00", "31.12.2026"])
-def test_an_end_that_is_no_date_is_refused(text):
-    with pytest.raises(SigningError, match="is no date"):
-        parse_expiry(text)

@@ -56,6 +56,13 @@ def test_a_short_passphrase_is_refused_and_is_not_in_the_message(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_passphrase_of_bytes_that_are_no_text_is_refused(tmp_path):
+    passphrase = b"twelve bytes and \xff".decode(errors="surrogateescape")  # as an environment variable may hold it
+    with pytest.raises(SigningError, match="no text"):
+        new_key(tmp_path / "k", passphrase)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["k", "k.pub"])
 def test_a_key_is_never_overwritten_and_no_half_is_left(tmp_path, name):
     (tmp_path / name).write_text("mine")

@@ -75,7 +75,6 @@ def test_what_more_a_statement_says_changes_nothing():
         {"purpose": "teaching\x1b[2J"},
         {"purpose": "two\nlines"},
         {"purpose": "right to left \u202e"},
-        {"purpose": "lone \ud800"},
         {"purpose": ""},
         {"purpose": "x" * 1001},
         {"conditions": "a\tb"},
@@ -101,6 +100,13 @@ def test_a_hand_made_statement_says_nothing_that_no_command_would_sign(changes):
         decision(payload(**changes))
 
 
+@pytest.mark.parametrize("text", ["lone \ud800", "\udfff lone", "\udfff\ud800"])
+def test_half_a_surrogate_pair_is_no_text(text):
+    """One reader of JSON puts a mark for it, another drops it, a third refuses; of two such texts they make one."""
+    with pytest.raises(SigningError, match=r"^it: is no signed statement about a release"):
+        decision(payload(purpose=text))
+
+
 def test_days_at_the_edge_of_the_calendar_are_days():
     assert decision(payload(expires="2028-02-29")).expires == iso_day("2028-02-29")
     assert decision(payload(expires="9999-12-31")).holds_at(NOW)
@@ -111,7 +117,19 @@ def test_a_moment_in_another_zone_is_the_moment_that_it_is():
     assert decision(payload(decidedAt="2026-06-01T14:00:00+02:00")).decided_at == NOW
 
 
-@pytest.mark.parametrize("text", ["20261231", "2026-W53-4", "2027-02-29", "0000-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tomorrow",
+        "2026-13-01",
+        "2026-12-31T12:00",
+        "31.12.2026",
+        "20261231",
+        "2026-W53-4",
+        "2027-02-29",
+        "0000-01-01",
+    ],
+)
 def test_a_last_day_has_one_spelling(text):
     with pytest.raises(SigningError, match="is no date"):
         parse_expiry(text)

@@ -1,5 +1,7 @@
 """A signer: where its passphrase comes from, and that it is shown nowhere."""
 
+from pathlib import Path
+
 import pytest
 
 from synth_pipeline.errors import SigningError
@@ -65,6 +67,11 @@ def test_a_passphrase_file_that_cannot_be_used_is_refused_without_its_content(tm
     with pytest.raises(SigningError, match=words) as refusal:
         read_passphrase(passphrase_file(tmp_path, text, mode))
     assert "some words" not in str(refusal.value)
+
+
+def test_a_device_without_an_end_is_no_passphrase_file():
+    with pytest.raises(SigningError, match="other users may read this passphrase"):
+        read_passphrase(Path("/dev/zero"))
 
 
 def test_a_passphrase_file_that_is_not_there_is_refused(tmp_path):

@@ -3,16 +3,20 @@
 import json
 import os
 import random
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from synth_pipeline.errors import SigningError, SynthPipelineError
+from synth_pipeline.integrations.kept_release import release_in
 from synth_pipeline.release.approval_check import PublicKey
 from synth_pipeline.release.bundle import BUNDLE_FILES
-from synth_pipeline.release.verify import NOT_CHECKED, verify_bundle
+from synth_pipeline.release.statement import Fault
+from synth_pipeline.release.verify import NOT_CHECKED, verify_bundle, verify_digests
 from synth_pipeline_tests.signed_example import NOW, approve, make_keys, small_bundle
 
 CHANGES = 1_000
@@ -142,6 +146,112 @@ def test_a_name_that_a_terminal_would_act_on_is_escaped(bundle, keys):
     assert faults(bundle, keys) == [r"'a\x1b[2Jb\n': not named by the certificate"]
 
 
+@pytest.mark.parametrize("name", ["signature", "approval"])
+def test_a_key_id_that_a_terminal_would_act_on_is_not_repeated(bundle, keys, name):
+    envelope = json.loads((bundle / name).read_text())
+    envelope["signatures"][0]["keyid"] = "\x1b[2J\x1b[Hv1: holds\n" + "0" * 20
+    (bundle / name).write_text(json.dumps(envelope, indent=1) + "\n")
+    (line,) = faults(bundle, keys)
+    assert line == f"{name}: is no signed statement of one signature as this program writes it; refuse it"
+
+
+def test_the_words_of_a_fault_are_one_line_whatever_they_repeat():
+    assert str(Fault("a", "said \x1b[2J")) == r"a: 'said \x1b[2J'"
+
+
+def resealed(bundle, keys, change) -> None:
+    """The requester signs another certificate over the same files."""
+    text = change((bundle / "certificate.json").read_text()).encode()
+    (bundle / "certificate.json").write_bytes(text)
+    (bundle / "signature").write_bytes(keys.requester.seal(text))
+    (bundle / "approval").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("rows", "1e999"),
+        ("rows", "60.5"),
+        ("rows", '"60"'),
+        ("rows", "true"),
+        ("rows", "9" * 5000),
+        ("epsilon", "1" + "0" * 400),
+        ("epsilon", '"nan"'),
+        ("epsilon", "-1"),
+        ("epsilon", "NaN"),
+        ("delta", "null"),
+        ("delta", "1e999"),
+        ("unit", '"\\ud800"'),
+        ("unit", "7"),
+    ],
+)
+def test_a_signed_number_that_programs_may_read_as_different_things_is_no_certificate(bundle, keys, name, value):
+    resealed(
+        bundle, keys, lambda text: re.sub(rf'"{name}": [^\n]*,\n', lambda _: f'"{name}": {value},\n', text, count=1)
+    )
+    found = verify_bundle(bundle, key=public(keys.requester), now=NOW)
+    assert not found.holds
+    assert found.certificate is None
+    assert {fault.file for fault in found.faults} <= {"certificate.json", "signature"}
+
+
+def test_a_table_is_not_opened_before_somebody_vouches_for_it(bundle, keys):
+    from synth_pipeline.release.statement import file_digest
+
+    before = file_digest(bundle / "data.parquet")
+    (bundle / "data.parquet").write_bytes(b"PAR1 made to break its reader PAR1")
+    after = file_digest(bundle / "data.parquet")
+    resealed(bundle, keys, lambda text: text.replace(before, after))
+    assert [str(fault) for fault in verify_bundle(bundle, key=public(keys.requester)).faults] == [
+        "data.parquet: not a parquet file, or not with metadata that is text"
+    ]
+    (fault,) = verify_bundle(bundle, key=public(keys.stranger)).faults
+    assert fault.file == "signature"
+
+
+def test_a_bundle_that_was_copied_with_its_stores_list_of_files_holds(bundle, keys):
+    from synth_pipeline.integrations.s3_objects import folder_facts
+    from synth_pipeline.integrations.s3_store import COMPLETE
+
+    note = json.dumps({"files": folder_facts(bundle)}, sort_keys=True)
+    (bundle / COMPLETE).write_text(note)
+    assert check(bundle, keys).holds
+    for wrong in (note + " ", note.replace("a", "b", 1), "{}", ""):
+        (bundle / COMPLETE).write_text(wrong)
+        (line,) = faults(bundle, keys)
+        assert line.startswith("complete.json: a store's list of other files than lie here")
+    (bundle / COMPLETE).write_text(note)
+    (bundle / "more").write_text("x")
+    assert {line.split(":")[0] for line in faults(bundle, keys)} == {"complete.json", "more"}
+
+
+def test_a_bundle_from_before_signatures_is_read_and_is_a_candidate_that_nobody_signed(tmp_path, keys):
+    """Five files, no signature, no lineage, and a claim with fewer parts: as releases were written before they were signed."""
+    from synth_pipeline.release.statement import METADATA_PREFIX, claim_digest, file_digest
+
+    bundle = small_bundle(tmp_path / "v1", None)
+    certificate = json.loads((bundle / "certificate.json").read_text())
+    predicate = certificate["predicate"]
+    predicate["approval"]["state"] = "not approved"
+    predicate["ledger"] = {"entry": predicate["ledger"]["entry"]}
+    predicate.pop("links", None)
+    old = ("data.parquet", "schema.json", "datasheet.md", "report.html")
+    for name in set(BUNDLE_FILES) - set(old):
+        (bundle / name).unlink()
+    table = pq.read_table(bundle / "data.parquet")
+    stated = {
+        **table.schema.metadata,
+        f"{METADATA_PREFIX}certificate_digest".encode(): claim_digest(certificate).encode(),
+    }
+    pq.write_table(table.replace_schema_metadata(stated), bundle / "data.parquet")
+    certificate["subject"] = [{"name": name, "digest": {"sha256": file_digest(bundle / name)}} for name in old]
+    (bundle / "certificate.json").write_text(json.dumps(certificate, indent=2, ensure_ascii=False) + "\n")
+    assert verify_digests(bundle) == []
+    assert release_in(bundle).subject is None
+    found = verify_bundle(bundle, key=public(keys.requester))
+    assert [str(fault) for fault in found.faults] == ["signature: missing: nothing says who made this bundle"]
+
+
 def test_an_unsigned_bundle_is_refused_and_says_that_it_is_unsigned(tmp_path, keys):
     bundle = small_bundle(tmp_path / "v1", None)
     found = verify_bundle(bundle, key=public(keys.requester))
@@ -188,8 +298,6 @@ def test_the_seal_of_one_release_does_not_serve_another(bundle, tmp_path, keys):
 
 def test_metadata_that_states_another_guarantee_is_refused_even_where_everything_is_signed(tmp_path, keys):
     """The requester himself wrote it: digests and signature fit, and what the table says does not."""
-    import pyarrow.parquet as pq
-
     from synth_pipeline.release.statement import file_digest
 
     bundle = small_bundle(tmp_path / "v1", keys.requester)

@@ -52,6 +52,39 @@ def test_runs_and_pages_have_names_for_readers_and_keep_those_that_nobody_named(
     assert all(f"<th>{name}</th><td><code>{place}</code>" in page for name, place in found.items())
 
 
+APPROVED = {
+    "state": "approved",
+    "words": "approved by key b0",
+    "known_by": "the ledger of this installation",
+    "approved_by": "b0b0",
+    "approved_at": "2026-03-01T09:30:00+00:00",
+    "purpose": "teaching <i>",
+    "conditions": "no linking",
+    "expires": "2026-12-31",
+}
+AUDIT = {"lowerBound": 0.61, "confidence": 0.95, "claimedEpsilon": 1.0, "findings": [], "runs": 1000}
+
+
+def test_the_page_says_who_signed_and_approved_what_was_tried_and_how_to_check(chain):
+    page = lineage_page({**chain, "signed_by": "a1a1", "approval": APPROVED, "audit": AUDIT})
+    told = ("a1a1", "b0b0", "2026-03-01 09:30 UTC", "teaching &lt;i&gt;", "no linking", "2026-12-31", "ε ≥ 0.61")
+    assert all(words in page for words in told)
+    assert f"synth-pipeline verify {chain['version']} --key requester.key.pub --approver approver.key.pub" in page
+
+
+def test_a_withdrawn_and_a_candidate_release_are_told_so(chain):
+    ended = {"withdrawn_by": "c2c2", "withdrawn_at": "2026-04-01T00:00:00+00:00", "reason": "a wrong unit"}
+    withdrawn = {**APPROVED, **ended, "state": "withdrawn"}
+    page = lineage_page({**chain, "signed_by": "a1a1", "approval": withdrawn, "audit": None})
+    assert '<strong class="bad">withdrawn</strong>' in page
+    assert "2026-04-01 00:00 UTC: a wrong unit" in page
+    assert "It was not audited." in page
+    candidate = {"state": "candidate", "words": "a candidate", "known_by": "the ledger of this installation"}
+    page = lineage_page({**chain, "signed_by": None, "approval": candidate, "audit": None})
+    assert "nobody, so it cannot be approved" in page
+    assert "approved by key" not in page
+
+
 def test_the_graph_draws_what_was_asked_what_was_drawn_and_what_was_measured_together(chain):
     graph = column_graph(chain["columns"], "maxent")
     marks = [line.mark for line in graph.lines]

@@ -6,12 +6,27 @@ import pytest
 
 from synth_pipeline.privacy.events import DiscreteGaussianEvent
 from synth_pipeline.release.bundle import BUNDLE_FILES
+from synth_pipeline.release.lineage import released_lineage
 from synth_pipeline.release.trust_map import MarginalTrust, TrustMap
+from synth_pipeline.report.page import found_text
 from synth_pipeline.report.release_page import release_report
 from synth_pipeline.report.release_parts import beliefs, budget_chart, mechanism_lines, trust_chart, trust_words
 from synth_pipeline_tests.released_example import example_facts, example_spec, example_table
 
-SECTIONS = ("guarantee", "budget", "mechanisms", "audit", "trust", "columns", "checks", "use", "limits", "provenance")
+SECTIONS = (
+    "guarantee",
+    "budget",
+    "mechanisms",
+    "origin",
+    "audit",
+    "trust",
+    "columns",
+    "checks",
+    "use",
+    "limits",
+    "approval",
+    "provenance",
+)
 AUDIT = {"lowerBound": 0.61, "confidence": 0.95, "claimedEpsilon": 1.0, "findings": [], "runs": 1000}
 
 
@@ -46,8 +61,60 @@ def test_every_section_is_there_in_order(page):
 
 def test_nothing_is_loaded_and_every_link_stays_in_the_bundle(page):
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\bsrc=|https?://", page)
-    links = set(re.findall(r'href="([^"]+)"', page))
+    links = set(re.findall(r'href="([^"#]+)"', page))
     assert links == {*BUNDLE_FILES, "certificate.json"} - {"report.html"}
+
+
+def test_every_section_is_one_click_from_the_top(page):
+    assert re.findall(r'href="#(\w+)"', page) == list(SECTIONS)
+
+
+def test_each_column_says_where_it_comes_from_and_what_it_cost(page, facts):
+    table = re.search(r'<section id="origin">.*?</section>', page, re.DOTALL)[0]
+    known = released_lineage(facts, example_table())
+    for column in known.columns:
+        source = "nothing" if column.source is None else f"snapshot column {column.source}"
+        row = re.search(rf"<tr><td>{column.name}</td>.*?</tr>", table, re.DOTALL)[0]
+        assert f"<td>{source}</td>" in row
+        assert f">{len(column.charges)}</td>" in row
+        assert f">{column.epsilon:.2f}</td>" in row or column.source is None
+    assert "discovered under differential privacy" in table
+    assert "invented, from nothing" in table
+
+
+def test_a_reader_without_python_learns_who_approves_and_how_to_check(page, facts):
+    told = " ".join(re.search(r'<section id="approval">.*?</section>', page, re.DOTALL)[0].split())
+    assert f"synth-pipeline verify {facts.version} --key requester.key.pub --approver approver.key.pub" in told
+    assert f"synth-pipeline lineage {facts.dataset}/{facts.version} --html lineage.html" in told
+    assert "ed25519:abcd" in told
+    assert "Nobody signed this release" in release_report(example_facts(), example_table())
+
+
+@pytest.mark.parametrize(
+    "observed, words",
+    [
+        ({"violations": 0}, "no violations"),
+        ({"violations": 3}, "violations 3"),
+        ({"non_null_share": 0.98}, "2.0 % are null"),
+        ({"distance": 0.01234, "tolerance": 0.05}, "distance 0.0123 of at most 0.0500"),
+        ({"rows": 7801}, "7,801 rows"),
+        ({"mean": 46.2}, "mean 46.2"),
+    ],
+)
+def test_what_a_check_found_answers_to_what_it_asks(observed, words):
+    assert found_text(observed) == words
+
+
+def test_the_noise_of_a_sum_on_a_fine_grid_is_told_beside_its_sensitivity():
+    event = DiscreteGaussianEvent(stage="generator", purpose="scores", sigma=61_440, sensitivity=4096).to_dict()
+    (line,) = mechanism_lines(example_facts(events=[event], composed_epsilon=1.0))
+    assert line.words == "discrete Gaussian on a fine grid, σ = 15 times the sensitivity"
+
+
+def test_large_noise_scales_have_no_exponent():
+    event = DiscreteGaussianEvent(stage="generator", purpose="scores", sigma=61_600).to_dict()
+    (line,) = mechanism_lines(example_facts(events=[event], composed_epsilon=1.0))
+    assert line.words == "discrete Gaussian, σ = 61,600, sensitivity 1"
 
 
 def test_the_numbers_are_those_of_the_facts(page, facts):

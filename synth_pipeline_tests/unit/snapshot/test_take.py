@@ -1,6 +1,7 @@
 """Snapshots: what a table must be, how it is bounded and split by person, and what of it is private."""
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from synth_pipeline.errors import TableError
 from synth_pipeline.snapshot.check import check_schema
-from synth_pipeline.snapshot.fingerprint import fingerprint
+from synth_pipeline.snapshot.fingerprint import fingerprint, released_fingerprint
 from synth_pipeline.snapshot.native import to_native
 from synth_pipeline.snapshot.take import take_snapshot
 from synth_pipeline.snapshot.unit import bound_contributions, holdout_rows, split_holdout
@@ -231,6 +232,18 @@ def test_the_fingerprint_ignores_order_and_sees_every_value():
         fingerprint(frame, spec, key=bytes(32))
     }
     assert len(found) == 6
+
+
+def test_what_is_shown_of_equal_snapshots_does_not_tell_that_they_are_equal():
+    content = fingerprint(make_frame(), make_spec(), key=KEY)
+
+    def shown(content=content, dataset="people", snapshot="may", key=KEY):
+        return released_fingerprint(content, dataset=dataset, snapshot=snapshot, key=key)
+
+    others = [shown(snapshot="june"), shown(dataset="staff"), shown(key=b"o" * 32), shown("0" * 64), content]
+    assert len({shown(), *others}) == 6
+    assert shown() == shown()
+    assert re.fullmatch("[0-9a-f]{64}", shown())
 
 
 def test_a_snapshot_divides_the_bounded_rows_and_encodes_those_to_train_on():

@@ -40,6 +40,20 @@ def test_who_publishes_changes_the_digest_of_a_spec_but_not_of_what_is_learnt():
     assert spec.learnt_digest == STORED_LEARNT_DIGEST
 
 
+def test_how_long_an_automatic_approval_holds_changes_the_digest_of_a_spec_that_says_it_and_of_no_other():
+    def automatic(**days):
+        return example_spec(
+            benchmark={"target": "ward", "publish": {"epsilon": 0.2}},
+            release={"approval": "auto", "floors": {"accuracy": 0.6}, **days},
+        )
+
+    without = automatic()
+    assert without.digest == "2a90f76d798cb848663088f9a3713221a75d4a192c308bf6b9044bf2302d5c08"
+    assert "approval_days" not in without.to_yaml()
+    assert automatic(approval_days=30).digest != without.digest
+    assert automatic(approval_days=30).learnt_digest == without.learnt_digest
+
+
 def test_notes_and_publication_survive_yaml_and_plain_data(tmp_path):
     columns = {**EXAMPLE["columns"], "patient": {"kind": "identifier", "notes": "Invented."}}
     spec = example_spec(columns=columns, release={"publication": {"contact": "data@clinic.example"}})

@@ -144,6 +144,8 @@ REFUSED = [
     ),
     ("privacy/cap/period", "monthly", "use year, quarter, month, week, day"),
     ("release/approval", "auto", "add benchmark.publish and release.floors, or use manual"),
+    ("release/approval_days", 30, "release.approval_days: goes with release.approval: auto"),
+    ("release/approval_days", 0, "greater than or equal to 1"),
     ("source/uri", "gs://bucket/adult", "gs:// is not supported; use a local folder, s3:// or postgresql://"),
     ("source/uri", "postgresql://db/claims", "needs `query` (the rows) and `watermark`"),
     ("source/uri", "s3://me:secret@bucket/adult", "holds a password; leave it out"),

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from synth_pipeline.validate.evaluate import check
+from synth_pipeline.validate.expectation import ON_GRID, Expectation
 from synth_pipeline.validate.suite import build_suite
 from synth_pipeline_tests.released_example import example_profile, example_spec, example_table
 
@@ -121,3 +122,14 @@ def test_a_shifted_mean_is_seen(suite):
 def test_an_empty_table_fails_and_does_not_break(suite):
     failed = {outcome.expectation.name for outcome in check(example_table().iloc[:0], suite) if not outcome.passed}
     assert {"row_count", "mean__age", "shares__age"} <= failed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "Float32", "float[pyarrow]"])
+@pytest.mark.parametrize("decimals", [2, 13])
+def test_a_narrow_float_is_on_the_grid_when_it_is_the_nearest_to_a_decimal(dtype, decimals):
+    grid = Expectation("precision__x", "domain", "x", ".", "block", ON_GRID, {"column": "x", "decimals": decimals})
+    values = np.round(np.random.default_rng(0).uniform(0, 70, 500), decimals)
+    (near,) = check(pd.DataFrame({"x": pd.Series(values).astype(dtype)}), (grid,))
+    assert near.passed
+    (off,) = check(pd.DataFrame({"x": pd.Series(values + 0.004).astype(dtype)}), (grid,))
+    assert off.passed == (decimals == 13)
