@@ -43,7 +43,7 @@ from synth_pipeline.release.approval import ApprovedRelease, Standing
 MARK = "mark"
 _LOOKED_THROUGH = 25
 _TURNS = 5
-_HOLDS = f"as long as the check {APPROVAL_CHECK} says so; what ended it since is under Events, and under Partitions"
+_HOLDS = f"while the check {APPROVAL_CHECK} passes; see Events"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,6 @@ def shown(home: Home, one: Stood) -> dict[str, Released[Any]]:
         **({} if is_approved else {"state": Released(one.standing.state)}),
         "release": Released(dg.MetadataValue.path(str(one.release.place))),
         "version": Released(one.release.version),
-        MARK: Released(one.standing.mark),
     }
     approval, withdrawal = one.standing.approval, one.standing.withdrawal
     if approval is not None:
@@ -182,7 +181,7 @@ def shown(home: Home, one: Stood) -> dict[str, Released[Any]]:
     if decision is not None:
         entries["requester"] = Released(decision.subject.requester)
         entries["ledger"] = Released(entry_words(home, one))
-    return entries
+    return {**entries, MARK: Released(one.standing.mark)}
 
 
 def value_of(home: Home, stood: Sequence[Stood], one: Stood) -> Made[ApprovedRelease]:

@@ -30,6 +30,7 @@ from synth_pipeline.release.completion import complete_given
 from synth_pipeline.release.draft import draft_prefix, replaced_prefix, sweep_drafts
 from synth_pipeline.release.people import drawn_as_rows, people_facts, profile_of_rows, rows_to_deal, with_people
 from synth_pipeline.release.rebalance import Drawn, Shares, cells_of, draw_cells
+from synth_pipeline.release.statement import file_digest
 from synth_pipeline.release.trust_map import TrustMap, make_trust_map
 from synth_pipeline.snapshot.dtypes import restore_dtypes
 from synth_pipeline.spec import Spec
@@ -254,16 +255,18 @@ class ReleasedModel:
         return restore_dtypes(frame, self.dtypes, self.spec.columns)
 
     def _write(self, folder: Path) -> None:
+        (folder / "profile.json").write_text(json.dumps(self.profile.to_json()), encoding="utf-8")
+        self.generator.save(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
         content = {
             "format": FORMAT,
             "kind": self.generator.kind,
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "dtypes": dict(self.dtypes),
             "share": self.share,
+            "files": {path.relative_to(folder).as_posix(): file_digest(path) for path in files},
         }
         (folder / "model.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-        (folder / "profile.json").write_text(json.dumps(self.profile.to_json()), encoding="utf-8")
-        self.generator.save(folder)
 
     def _regions(self, rules: Rules, asked: Predicate | None) -> RegionTable | None:
         """The condition and as many rules as fit with it into one table of regions; the other rules are met by drawing again."""
@@ -342,6 +345,7 @@ def load_model(folder: str | Path) -> ReleasedModel:
                 f"{place}: model format {content['format']}; this version reads format {FORMAT}; load it with the version of"
                 " synth_pipeline that wrote it (fitting again is charged again)"
             )
+        _require_whole(place, content.get("files", {}))
         profile = Profile.from_json(json.loads((place / "profile.json").read_text(encoding="utf-8")))
         generator = engine_for(content["kind"]).load(place)
         return ReleasedModel(
@@ -359,6 +363,15 @@ def load_model(folder: str | Path) -> ReleasedModel:
         raise ModelError(
             f"{place}: damaged model ({type(error).__name__}); restore a copy of the folder (fitting again is charged again)"
         ) from None
+
+
+def _require_whole(place: Path, files: Mapping[str, str]) -> None:
+    """Refuse a model of which a file is not as it was saved; models that were saved before there were digests have none."""
+    for name, digest in files.items():
+        if not (place / name).is_file() or file_digest(place / name) != digest:
+            raise ModelError(
+                f"{place}: damaged model: {name} is not as it was saved; restore a copy of the folder (fitting again is charged again)"
+            )
 
 
 def _replace_folder(draft: Path, target: Path) -> None:

@@ -60,11 +60,7 @@ def check_schema(frame: pd.DataFrame, spec: Spec, *, where: str = "data") -> Non
         for name in spec.columns
         if name not in names
     ]
-    faults += [
-        f"column {name!r} is not declared; declare it (kind: identifier, if it is never to be read) or drop it"
-        for name in names
-        if name not in spec.columns
-    ]
+    faults += _undeclared([name for name in names if name not in spec.columns])
     faults += [
         f"column {name!r} {fault}"
         for name in spec.columns
@@ -73,6 +69,18 @@ def check_schema(frame: pd.DataFrame, spec: Spec, *, where: str = "data") -> Non
     ]
     if faults:
         raise TableError(f"{where}: {'; '.join(faults)}")
+
+
+def _undeclared(names: Sequence[str]) -> list[str]:
+    """One fault for all columns that are not declared; none where there is no such column."""
+    if not names:
+        return []
+    if len(names) == 1:
+        return [
+            f"column {names[0]!r} is not declared; declare it (kind: identifier, if it is never to be read) or drop it"
+        ]
+    listed = ", ".join(map(repr, names))
+    return [f"columns {listed} are not declared; declare each (kind: identifier, if it is never to be read) or drop it"]
 
 
 def refuse_same_names(names: Sequence[str], spec: Spec | None, *, where: str) -> None:

@@ -38,8 +38,35 @@ def test_a_model_of_another_format_is_not_to_be_fitted_again_for_nothing(folder)
         load_model(folder)
 
 
+def without_digests(folder):
+    """The folder as it was saved before models had digests."""
+    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    del content["files"]
+    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_changed_byte_of_any_part_is_one_line_that_names_it(folder):
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        with pytest.raises(
+            ModelError, match="damaged" if path.name == "model.json" else f"{path.name} is not as it was saved"
+        ):
+            load_model(folder)
+        path.write_bytes(whole)
+    assert len(load_model(folder).sample(3)) == 3
+
+
 def test_weights_that_were_cut_off_are_one_line(folder):
     (weights,) = folder.glob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-20])
+    with pytest.raises(ModelError, match="is not as it was saved"):
+        load_model(folder)
+    without_digests(folder)
     with pytest.raises(ModelError, match="not a readable mixture model"):
         load_model(folder)
+
+
+def test_a_model_that_was_saved_before_there_were_digests_still_loads(folder):
+    without_digests(folder)
+    assert len(load_model(folder).sample(3)) == 3

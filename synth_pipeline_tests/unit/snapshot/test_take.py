@@ -104,6 +104,10 @@ def test_codes_and_fingerprint_do_not_depend_on_the_physical_dtype(name, values)
     [
         (lambda f: f.drop(columns="sex"), "column 'sex' is missing (declared as categorical)"),
         (lambda f: f.assign(extra=1), "column 'extra' is not declared; declare it (kind: identifier"),
+        (
+            lambda f: f.assign(extra=1, more=2),
+            "columns 'extra', 'more' are not declared; declare each (kind: identifier",
+        ),
         (lambda f: f.assign(age=["a"] * 4), "column 'age' holds text and is declared as integer; convert it"),
         (lambda f: f.assign(age=[1.5, 2.0, 3.5, 4.0]), "column 'age' holds 2 rows that are not whole numbers"),
         (lambda f: f.assign(age=[True] * 4), "column 'age' holds true/false values and is declared as integer"),
