@@ -4,9 +4,10 @@ A generator knows the law of people: P(x, k) is the chance that a random row of 
 follow P_row(x) ∝ Σ_k k·P(x, k). Thinning gets there exactly: a drawn row is kept with probability k/m (`kept_as_row`).
 
 Rows are then dealt (`deal`): those of equal k, and of equal values in the columns that are constant within a person, are dealt into people
-of k rows, round-robin along the column that never repeats within a person, so that nobody gets the same year twice where that can be
-helped. What is left of such a cell joins what is left of its neighbours; of each person dealt from there one row, drawn at random, speaks
-for the constant columns of all. So the law of k and of the constant columns is that of the drawn rows, whatever the cells.
+of k rows, round-robin along the column that never repeats within a person. Where somebody has the same year twice all the same, near
+people of equal k exchange rows, so that it stays so only where it cannot be helped. What is left of such a cell joins what is left of its
+neighbours; of each person dealt from there one row, drawn at random, speaks for the constant columns of all. So the law of k and of the
+constant columns is that of the drawn rows, whatever the cells.
 Post-processing of released values: free.
 """
 
@@ -20,6 +21,7 @@ from synth_pipeline.table.person import PERSON_ROWS
 
 Places = npt.NDArray[np.int64]
 _WINDOW_PEOPLE = 16
+_NEAR_PEOPLE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,8 @@ def deal(frame: pd.DataFrame, *, constant: tuple[str, ...], order: str | None, r
         hands.append(hand)
     hands.append(_completed(left, most, rng))
     rows, person = _joined(hands)
+    if order is not None:
+        person = _unrepeated(person, ranks[rows])
     return _shuffled(rows, person, ranks, rng)
 
 
@@ -141,6 +145,73 @@ def _joined(hands: list[tuple[Places, Places]]) -> tuple[Places, Places]:
     starts = np.cumsum([0] + [int(person.max(initial=-1)) + 1 for _, person in hands])
     people = [person + start for (_, person), start in zip(hands, starts, strict=False)]
     return np.concatenate([rows for rows, _ in hands]), np.concatenate(people)
+
+
+def _unrepeated(person: Places, ranks: Places) -> Places:
+    """Person of each row after exchanges between people of equal k, by which fewer of them have one rank twice.
+
+    In a small cell a rank is now and then drawn more often than there are people. A person with one rank twice gives one of the two to a
+    near one that lacks it, for one of that person's doubles or, where nobody near has any, for a rank that it lacks itself. Each exchange
+    leaves fewer doubles; people near one another in number are of the same cell, or of one like it.
+    """
+    person = person.copy()
+    order = np.argsort(person, kind="stable")
+    sizes = np.bincount(person)
+    for size in np.unique(sizes):
+        table = order[np.isin(person[order], np.flatnonzero(sizes == size))].reshape(-1, size)
+        sorted_ranks = np.sort(ranks[table], axis=1)
+        doubled = np.flatnonzero((sorted_ranks[:, 1:] == sorted_ranks[:, :-1]).any(axis=1))
+        if len(doubled):
+            held = _Held(table, ranks)
+            for number in doubled.tolist():
+                held.settle(number)
+            person[held.table.ravel()] = np.repeat(person[table[:, 0]], size)
+    return person
+
+
+class _Held:
+    """Rows of people of equal k, one person a line, and their exchanges."""
+
+    def __init__(self, table: Places, ranks: Places) -> None:
+        self.table = table.copy()
+        self._ranks: list[list[int]] = ranks[table].tolist()
+
+    def settle(self, number: int) -> None:
+        """Exchange a person's doubles, as far as near people can take them."""
+        for _ in range(len(self._ranks[number])):
+            give = self._double(number)
+            if give is None:
+                return
+            found = self._taker(number, self._ranks[number][give])
+            if found is None:
+                return
+            self._exchange((number, give), found)
+
+    def _double(self, number: int) -> int | None:
+        """Place of a rank that a person has twice."""
+        held = self._ranks[number]
+        return next((place for place, rank in enumerate(held) if rank in held[:place]), None)
+
+    def _taker(self, number: int, rank: int) -> tuple[int, int] | None:
+        """The nearest person that lacks a rank, and the place of what it gives for it."""
+        own, other = self._ranks[number], None
+        for step in range(1, _NEAR_PEOPLE + 1):
+            for near in (number - step, number + step):
+                if not 0 <= near < len(self._ranks) or rank in self._ranks[near]:
+                    continue
+                double = self._double(near)
+                if double is not None:
+                    return near, double
+                if other is None:
+                    place = next((place for place, held in enumerate(self._ranks[near]) if held not in own), None)
+                    other = None if place is None else (near, place)
+        return other
+
+    def _exchange(self, one: tuple[int, int], other: tuple[int, int]) -> None:
+        self.table[one], self.table[other] = self.table[other], self.table[one]
+        (person, place), (near, there) = one, other
+        held, theirs = self._ranks[person], self._ranks[near]
+        held[place], theirs[there] = theirs[there], held[place]
 
 
 def _shuffled(rows: Places, person: Places, ranks: Places, rng: np.random.Generator) -> Dealing:

@@ -31,8 +31,7 @@ _REMEDY: dict[Held, str] = {
     "raw bytes": "convert it to text, or declare it as identifier",
     "mixed values": "store values of one kind",
 }
-
-
+_IDENTIFIER_OR_DROP = "(kind: identifier, if it is never to be read) or drop it"
 _UNREADABLE: dict[Held, str] = {
     "dates": "dates that cannot be put on one clock; store all of them in one time zone, or all without one",
     "whole numbers": "numbers beyond double precision; convert them, or declare it as identifier",
@@ -73,14 +72,10 @@ def check_schema(frame: pd.DataFrame, spec: Spec, *, where: str = "data") -> Non
 
 def _undeclared(names: Sequence[str]) -> list[str]:
     """One fault for all columns that are not declared; none where there is no such column."""
-    if not names:
-        return []
-    if len(names) == 1:
-        return [
-            f"column {names[0]!r} is not declared; declare it (kind: identifier, if it is never to be read) or drop it"
-        ]
-    listed = ", ".join(map(repr, names))
-    return [f"columns {listed} are not declared; declare each (kind: identifier, if it is never to be read) or drop it"]
+    if len(names) > 1:
+        listed = ", ".join(repr(name) for name in names)
+        return [f"columns {listed} are not declared; declare each {_IDENTIFIER_OR_DROP}"]
+    return [f"column {name!r} is not declared; declare it {_IDENTIFIER_OR_DROP}" for name in names]
 
 
 def refuse_same_names(names: Sequence[str], spec: Spec | None, *, where: str) -> None:

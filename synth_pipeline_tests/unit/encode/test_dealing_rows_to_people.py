@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synth_pipeline.encode import people
 from synth_pipeline.encode.identifier import invent_people
 from synth_pipeline.encode.people import Dealing, deal, kept_as_row
 from synth_pipeline.table.column import IdentifierColumn
@@ -71,6 +72,25 @@ def test_a_column_that_never_repeats_is_repeated_only_where_it_cannot_be_helped(
     assert repeats[1].mean() > 0.1
     years = pd.Series(frame["year"].to_numpy()[along.rows]).groupby(along.person)
     assert years.apply(lambda one: one.is_monotonic_increasing).all()
+
+
+def test_people_of_small_cells_exchange_rows_until_few_have_a_year_twice_and_no_row_is_lost(monkeypatch) -> None:
+    """Five waves, five rows a person: each has every wave. Cells of a few people draw them unevenly; near cells even that out."""
+    frame = drawn(12_000, 1).assign(**{PERSON_ROWS: 5, "year": np.tile(np.arange(5), 2400)})
+    frame["born"] = np.random.default_rng(3).integers(0, 400, len(frame))
+    together = dealt(frame)
+    monkeypatch.setattr(people, "_unrepeated", lambda person, _: person)
+    apart = dealt(frame)
+
+    def twice(found: Dealing) -> float:
+        years = pd.Series(frame["year"].to_numpy()[found.rows])
+        return float(years.groupby(found.person).apply(lambda one: one.duplicated().any()).mean())
+
+    assert twice(apart) > 0.5
+    assert twice(together) < 0.15
+    assert np.array_equal(np.sort(together.rows), np.sort(apart.rows))
+    moved = frame["born"].to_numpy()[together.rows] - frame["born"].to_numpy()[together.speaker]
+    assert np.abs(moved).mean() < 16  # of 400
 
 
 def test_the_first_people_are_a_random_sample_of_all() -> None:
