@@ -119,7 +119,7 @@ def check_learners(judge: dict, card: Scorecard) -> None:
         assert interval.value == pytest.approx(theirs["baseline"][metric], rel=EXACT, abs=EXACT)
 
 
-@pytest.mark.parametrize("name", ["adult", "bank"])
+@pytest.mark.parametrize("name", ["adult", pytest.param("bank", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", [shuffled, pytest.param(resampled, marks=pytest.mark.slow)])
 def test_quick_scorecard_agrees_with_the_judge(name, make, tmp_path):
     judge, card = both(name, make, tmp_path, quick=True)

@@ -130,6 +130,7 @@ def test_one_charge_watches_many_snapshots_of_the_same_people_up_to_the_first_al
     assert certificate["composedEpsilon"] == pytest.approx(2.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_after_an_alarm_a_refresh_measures_the_columns_at_a_charge_of_its_own_which_its_certificate_states(tmp_path):
     place = drifting_place(tmp_path, drift={"mode": "sparse_vector"}, cap={"epsilon": 8.0})
     assert walk(place, "first", visits(seed=0)) is None

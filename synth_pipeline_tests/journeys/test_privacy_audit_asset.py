@@ -65,6 +65,7 @@ def test_a_contradiction_fails_the_check_and_stops_the_release(walked, monkeypat
     assert "do not hand out anything" in str(failure)
 
 
+@pytest.mark.slow
 def test_a_table_of_too_few_people_to_attack_is_released_and_the_reason_is_kept(tmp_path):
     _, report = walk_once(tmp_path, clinic_rows(60), generator={"kind": "independent"})
     assert (report.release / "certificate.json").is_file()

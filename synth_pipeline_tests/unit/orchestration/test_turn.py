@@ -198,6 +198,7 @@ with open_instance(Home.at(sys.argv[1])) as instance:
 """
 
 
+@pytest.mark.slow
 def test_a_pool_that_nobody_declared_has_one_place_under_our_settings(home):
     """Two runs without the queue, without the dataset's tag: the pool alone keeps their charged steps apart."""
     runs = [subprocess.Popen([sys.executable, "-c", TRAINING, str(home.folder)]) for _ in range(2)]
