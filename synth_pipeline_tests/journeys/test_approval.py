@@ -241,16 +241,13 @@ def test_the_sensor_completes_what_a_command_left_undone_and_then_looks_no_more(
     assert not is_settled(done.cursor, entries=entries + 1, now=datetime.now(UTC))
 
 
-@pytest.mark.parametrize(
-    "argv, told",
-    [
+def test_options_that_do_not_go_together_are_refused(walked, run, capsys):
+    place, _ = walked
+    for argv, told in (
         (("approve", "clinic"), "--key: name your private key"),
         (("approve", "clinic", "--key", "k", "--sign-only"), "--sign-only and --out go together"),
         (("approve", "clinic", "--statement", "s", "--purpose", "x"), "says everything"),
         (("withdraw", "clinic", "--statement", "nowhere.json"), "cannot be read"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(walked, run, argv, told, capsys):
-    place, _ = walked
-    assert main([*argv, "--home", str(place.home.folder)]) == 2
-    assert told in capsys.readouterr().err
+    ):
+        assert main([*argv, "--home", str(place.home.folder)]) == 2, argv
+        assert told in capsys.readouterr().err

@@ -75,6 +75,7 @@ def test_the_certificate_of_a_refresh_states_the_drift_report_and_what_it_builds
     assert content["composedEpsilon"] < 1.3  # ε = .5 and half of what is left, composed
 
 
+@pytest.mark.slow
 def test_training_that_the_cap_forbids_is_refused_after_the_report_and_the_release_stands(tmp_path):
     place = drifting_place(tmp_path, drift={"on_drift": "refit"}, cap={"epsilon": 2.2})
     assert walk(place, "first", visits(seed=0)) is None

@@ -96,7 +96,7 @@ def world(request, tmp_path_factory):
         yield World(folder, environment)
 
 
-def require_whole(world, release, kind, version):
+def require_whole(world, release, kind, version, told="withdrawn by key"):
     """Everything that follows from a decision is there, and nothing is left to do."""
     assert world.state(release) == STATES[kind]
     assert world.follow().completed == ()
@@ -107,7 +107,7 @@ def require_whole(world, release, kind, version):
     if kind == "approve":
         assert load_approved(world.home, "clinic", release.walk.snapshot).version == release.version
     else:
-        with pytest.raises(ApprovalRefused, match="withdrawn by key"):
+        with pytest.raises(ApprovalRefused, match=told):
             load_approved(world.home, "clinic", release.walk.snapshot)
     assert open_ledger(world.home.ledger).verify().is_intact
 
@@ -168,4 +168,5 @@ def test_of_an_approval_and_a_withdrawal_at_once_the_withdrawal_holds_and_everyt
         ended = run_all([world.task(release, "approve"), world.task(release, "withdraw", who="requester")])
         assert ended in (["done", "done"], ["refused", "done"])
         assert world.records(release) in (["approve", "withdraw"], ["withdraw"])
-        require_whole(world, release, "withdraw", version)
+        # Withdrawn before anything was stored for the snapshot, there is no release to tell of.
+        require_whole(world, release, "withdraw", version, told="withdrawn by key|no release of it was approved")
