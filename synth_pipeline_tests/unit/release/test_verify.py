@@ -5,7 +5,6 @@ import os
 import random
 import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,40 +15,13 @@ from synth_pipeline.integrations.kept_release import release_in
 from synth_pipeline.release.approval_check import PublicKey
 from synth_pipeline.release.bundle import BUNDLE_FILES
 from synth_pipeline.release.statement import Fault
-from synth_pipeline.release.verify import NOT_CHECKED, verify_bundle, verify_digests
-from synth_pipeline_tests.signed_example import NOW, approve, make_keys, small_bundle
+from synth_pipeline.release.verify import verify_bundle, verify_digests
+from synth_pipeline_tests.checked_bundle import bundle, check, faults, keys, made, public
+from synth_pipeline_tests.signed_example import NOW, small_bundle
+
+__all__ = ["bundle", "keys", "made"]
 
 CHANGES = 1_000
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return make_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture(scope="module")
-def made(keys, tmp_path_factory):
-    bundle = small_bundle(tmp_path_factory.mktemp("made") / "clinic" / "v1", keys.requester)
-    approve(bundle, keys)
-    return bundle
-
-
-@pytest.fixture
-def bundle(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "v1")
-
-
-def public(signer) -> PublicKey:
-    file = signer.key_path.with_name(signer.key_path.name + ".pub")
-    return PublicKey(file.read_bytes(), file.name)
-
-
-def check(bundle, keys, *, now=NOW):
-    return verify_bundle(bundle, key=public(keys.requester), approver=public(keys.approver), now=now)
-
-
-def faults(bundle, keys, **options) -> list[str]:
-    return [str(fault) for fault in check(bundle, keys, **options).faults]
 
 
 def test_a_signed_and_approved_bundle_holds(made, keys):
@@ -333,62 +305,6 @@ def test_a_certificate_that_names_what_it_may_not_is_refused(bundle, keys, name)
     assert any("which is no file that a certificate may name" in line for line in faults(bundle, keys))
 
 
-def test_without_an_approvers_key_an_approval_is_not_checked_and_says_so(made, keys):
-    found = verify_bundle(made, key=public(keys.requester), now=NOW)
-    assert found.holds
-    assert found.approval is None
-    assert found.approval_words == NOT_CHECKED
-
-
-def test_a_candidate_holds_and_is_called_one(tmp_path, keys):
-    bundle = small_bundle(tmp_path / "v1", keys.requester)
-    found = verify_bundle(bundle, key=public(keys.requester))
-    assert found.holds
-    assert found.approval_words == "none: a candidate, which nobody approved"
-
-
-@pytest.mark.parametrize(
-    "changes, words",
-    [
-        ({"release": "clinic/v0"}, "is of another release than clinic/v1"),
-        ({"decision": "refuse"}, "does not approve"),
-        ({"requester": "0" * 32}, "names another requester"),
-        ({"expires": "2026-05-31"}, "expired: it held until 2026-05-31"),
-        ({"expires": "soon"}, "its expires is neither null nor a date"),
-        ({"expires": 2027}, "its expires is neither null nor a date"),
-        ({"purpose": None}, "does not state release, decision, requester, purpose, decidedAt"),
-        ({"subject": "data.parquet"}, "is about another certificate.json"),
-    ],
-)
-def test_an_approval_of_something_else_is_refused(bundle, keys, changes, words):
-    approve(bundle, keys, **changes)
-    (line,) = faults(bundle, keys)
-    assert line.startswith(f"approval: {words}")
-
-
-def test_an_approval_holds_through_its_last_day_and_no_longer(made, keys):
-    assert check(made, keys, now=datetime(2026, 12, 31, 23, 59, tzinfo=UTC)).holds
-    assert faults(made, keys, now=datetime(2027, 1, 1, tzinfo=UTC))[0].startswith("approval: expired")
-
-
-def test_an_approval_without_an_end_does_not_expire(bundle, keys):
-    approve(bundle, keys, expires=None)
-    assert check(bundle, keys, now=datetime(2400, 1, 1, tzinfo=UTC)).holds
-
-
-def test_an_approval_by_the_requester_is_refused_whichever_key_is_given(bundle, keys):
-    approve(bundle, keys, by=keys.requester)
-    own = verify_bundle(bundle, key=public(keys.requester), approver=public(keys.requester), now=NOW)
-    assert [str(f) for f in own.faults] == ["approval: was made with the requester's own key; a release takes two"]
-    assert "was made by key" in faults(bundle, keys)[0]
-
-
-def test_an_approval_by_a_stranger_is_refused(bundle, keys):
-    approve(bundle, keys, by=keys.stranger)
-    (line,) = faults(bundle, keys)
-    assert line.startswith(f"approval: was made by key {keys.stranger.key_id}, not by key {keys.approver.key_id}")
-
-
 def test_a_key_that_is_none_and_a_folder_that_is_none_are_bad_input(made, keys, tmp_path):
     with pytest.raises(SigningError, match="is no public key"):
         verify_bundle(made, key=b"x")
@@ -398,13 +314,3 @@ def test_a_key_that_is_none_and_a_folder_that_is_none_are_bad_input(made, keys, 
         verify_bundle(tmp_path / "none", key=public(keys.requester))
     with pytest.raises(SynthPipelineError, match="cannot be listed"):
         verify_bundle(Path(made / "schema.json"), key=public(keys.requester))
-
-
-@pytest.mark.parametrize("by", ["requester", "approver", "stranger"])
-def test_a_withdrawal_in_the_bundle_is_told_whoever_made_it_and_whichever_key_is_given(bundle, keys, by):
-    approve(bundle, keys, by=getattr(keys, by), decision="withdraw", reason="declared wrongly")
-    for approver in (None, public(keys.approver)):
-        found = verify_bundle(bundle, key=public(keys.requester), approver=approver, now=NOW)
-        assert [str(fault) for fault in found.faults] == [
-            "approval: withdraws the release: declared wrongly; do not use it any more"
-        ]

@@ -11,18 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_pipeline.cli import main
-from synth_pipeline.release.approval_check import PublicKey
 from synth_pipeline.release.statement import LARGEST_STATEMENT, file_digest
 from synth_pipeline.release.verify import verify_bundle, verify_digests
-from synth_pipeline_tests.signed_example import NOW, approve, make_keys, small_bundle
+from synth_pipeline_tests.checked_bundle import keys, public
+from synth_pipeline_tests.signed_example import NOW, approve, small_bundle
+
+__all__ = ["keys"]
 
 SEALS = ("certificate.json", "signature", "approval")
 SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +38,6 @@ def in_time():
     signal.alarm(SECONDS * 15)
     yield
     signal.alarm(0)
-
-
-def public(signer) -> PublicKey:
-    file = signer.key_path.with_name(signer.key_path.name + ".pub")
-    return PublicKey(file.read_bytes(), file.name)
 
 
 def faults(bundle, keys):
